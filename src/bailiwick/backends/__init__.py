@@ -1,0 +1,1 @@
+"""How a model is called: in this process, or over HTTP."""

@@ -1,0 +1,1 @@
+"""Versioned sets of labelled texts and their splits."""

@@ -1,0 +1,1 @@
+"""Gates, deployments, promotion and rollback."""

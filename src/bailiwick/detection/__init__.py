@@ -1,0 +1,1 @@
+"""From text and assets to the domain they belong to."""

@@ -1,0 +1,1 @@
+"""What a domain is, its revisions and its lifecycle."""

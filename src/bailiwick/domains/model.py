@@ -1,0 +1,117 @@
+"""What a domain is: an area of expertise with its words, its examples, its model and its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Lifecycle(StrEnum):
+    """Where a domain stands. Only active domains are detected and served; a deleted one keeps its history."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text that belongs to the domain, with the finer label it carries inside the domain, where known."""
+
+    text: str
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """How the domain's model is called.
+
+    ``local`` runs a registered model version in this process. ``openai-compatible`` calls an upstream server:
+    it needs ``base_url`` and ``model``; the API key is read from the variable named ``api_key_env``.
+    """
+
+    kind: str = "local"
+    base_url: str | None = None
+    model: str | None = None
+    api_key_env: str | None = None
+    timeout_s: float = 30.0
+    retries: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Default generation parameters, and the bounds that a request cannot leave.
+
+    ``bounds`` maps a parameter to its smallest and largest allowed value.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 256
+    bounds: dict[str, tuple[float, float]] = field(
+        default_factory=lambda: {"temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "max_tokens": (1.0, 8192.0)}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What a model version must reach before it is deployed. Latency is the p95 of one query, in milliseconds."""
+
+    min_accuracy: float = 0.85
+    max_latency_ms: float = 500.0
+    max_training_loss: float = 0.3
+    max_validation_loss: float = 0.35
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """One revision of one domain. Revisions are immutable; a change makes the next one.
+
+    Args:
+        id: lower-case letters, digits, ``-`` and ``_``; starts with a letter; at most 64 characters.
+        agent_id: the agent that speaks for the domain; recorded on every tag.
+        layer, team: where the domain sits in ``layer_mapping``.
+        keywords, tags: what detection matches, at word level and case-insensitively.
+        attention_weights: how much a keyword or tag counts beside its own tellingness (default 1.0).
+        fallback: the domain that answers when this one cannot.
+        enabled_env_var: the domain is served only while this environment variable is true (unset name: always).
+    """
+
+    id: str
+    name: str
+    agent_id: str
+    layer: str = "default"
+    team: str = "default"
+    description: str = ""
+    keywords: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    examples: tuple[Example, ...] = ()
+    attention_weights: dict[str, float] = field(default_factory=dict)
+    backend: Backend = Backend()
+    generation: Generation = field(default_factory=Generation)
+    fallback: str | None = None
+    enabled_env_var: str | None = None
+    thresholds: Thresholds = Thresholds()
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRevision:
+    """A domain as it stood from ``created_at`` on, until the next revision."""
+
+    domain: Domain
+    revision: int
+    lifecycle: Lifecycle
+    created_at: datetime
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One difference between two revisions of a domain."""
+
+    field: str
+    before: Any
+    after: Any

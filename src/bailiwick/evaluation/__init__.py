@@ -1,0 +1,1 @@
+"""Metrics on data the model has not seen, and verdicts."""

@@ -1,0 +1,1 @@
+"""From files to graph elements with lineage and provenance."""

@@ -1,0 +1,1 @@
+"""Observations of live traffic, kept as mergeable rollups, and feedback."""

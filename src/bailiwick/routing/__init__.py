@@ -1,0 +1,1 @@
+"""From a query to the domain and model that should answer it."""

@@ -1,0 +1,91 @@
+"""Typed settings: a file, then the environment, then flags; the later wins."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from bailiwick.errors import InvalidInput
+
+DEFAULT_FILE = "bailiwick.toml"
+FILE_VARIABLE = "BAILIWICK_CONFIG"
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured. Each field is read from ``BAILIWICK_<FIELD>`` or the TOML file."""
+
+    model_config = SettingsConfigDict(env_prefix="BAILIWICK_", extra="forbid", frozen=True)
+
+    home: Path = Field(Path(".bailiwick"), description="folder for the default database and the model artefacts")
+    database_url: str | None = Field(
+        None, description="sqlite:///file.db or postgresql://user@host/name; default: bailiwick.db in the home folder"
+    )
+    redis_url: SecretStr | None = Field(None, description="redis://host:6379/0; unset: cache inside each process")
+    graph_url: str | None = Field(None, description="bolt://host:7687 or neo4j://host; unset: the main database")
+    graph_user: str | None = Field(None, description="user of the Bolt server")
+    graph_password: SecretStr | None = Field(None, description="password of the Bolt server")
+    domains_url: str | None = Field(
+        None, description="another Bailiwick to fetch domains from, such as http://host:8700"
+    )
+    host: str = Field("127.0.0.1", description="address that the server listens on")
+    port: int = Field(8700, ge=0, le=65535, description="port that the server listens on; 0 picks a free one")
+    reload_interval_s: float = Field(0.5, gt=0, le=60, description="how often a gateway looks for newer revisions")
+    workers: int = Field(0, ge=0, le=256, description="processes for extraction; 0: one per core")
+    seed: int = Field(20260101, ge=0, description="of every random choice in training")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags before environment before file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+    @property
+    def database(self) -> str:
+        """The database URL with its default filled in."""
+        return self.database_url or f"sqlite:///{self.home / 'bailiwick.db'}"
+
+
+def config_file() -> Path | None:
+    """The settings file: ``$BAILIWICK_CONFIG``, else ``bailiwick.toml`` in the working directory, else none.
+
+    Raises:
+        InvalidInput: the variable names a file that does not exist.
+    """
+    named = os.environ.get(FILE_VARIABLE)
+    if named is None:
+        return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None
+    if not Path(named).is_file():
+        raise InvalidInput(f"the settings file {named!r} does not exist", what=FILE_VARIABLE, where=named)
+    return Path(named)
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Read the settings; flags that are None are left to the environment and the file.
+
+    Raises:
+        InvalidInput: a value is of the wrong type or out of bounds, a name is unknown, or the file is not TOML.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(
+            f"setting {name!r}: {first['msg']}",
+            what=name,
+            requested=None if "password" in name or "redis" in name else repr(first.get("input")),
+            remedy="see `bailiwick config` for every setting",
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"the settings file is not TOML: {error}", where=str(config_file())) from error

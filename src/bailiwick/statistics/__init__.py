@@ -1,0 +1,1 @@
+"""Pure mathematics: intervals, losses, tests. No I/O."""

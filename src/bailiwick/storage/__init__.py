@@ -1,0 +1,1 @@
+"""The ground under every table: engine, migrations, cache and leases."""

@@ -1,0 +1,170 @@
+"""One class over SQLite and PostgreSQL: short read and write units with the right locking.
+
+SQLite gets WAL, foreign keys, a busy timeout, and ``BEGIN IMMEDIATE`` for every unit that writes: with the driver's
+default, concurrent read-modify-writes are lost without an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from bailiwick.errors import InvalidInput, Unavailable
+
+_BUSY_TIMEOUT_MS = 60_000
+_MAX_BOUND_PARAMETERS = 30_000
+
+
+class Database:
+    """The main database.
+
+    Args:
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql://user@host/name``.
+
+    Raises:
+        InvalidInput: the URL cannot be read, or names a database that Bailiwick does not support.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = _create_engine(url)
+        self.dialect = self._engine.dialect.name
+
+    @property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine, for migrations."""
+        return self._engine
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A unit that only reads: one consistent snapshot, never blocks a writer on SQLite.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        with self._connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+        """A unit that writes: commits at the end of the block, rolls back when the block raises.
+
+        Args:
+            durable: the commit survives a power cut. Turn it off only for what can be made again, such as the graph.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        with self._connect() as connection:
+            connection = connection.execution_options(bailiwick_begin="durable" if durable else "fast")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _connect(self) -> Iterator[Connection]:
+        try:
+            connection = self._engine.connect()
+        except OperationalError as error:
+            raise Unavailable(
+                f"cannot open the database {make_url(self.url).render_as_string(hide_password=True)!r}: {error.orig}",
+                what="database_url",
+                remedy="check the path or server, or set BAILIWICK_DATABASE_URL",
+            ) from error
+        with connection:
+            yield connection
+
+    def upsert(
+        self,
+        connection: Connection,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        update: Sequence[str] | None = None,
+    ) -> None:
+        """Insert rows, or on a primary-key conflict overwrite the named columns.
+
+        Args:
+            connection: of a write unit.
+            table: a table with a primary key.
+            rows: all with the same keys.
+            update: columns to overwrite on conflict (default: all that are not in the key; empty: keep the old).
+        """
+        if not rows:
+            return
+        keys = [column.name for column in table.primary_key]
+        overwrite = [name for name in rows[0] if name not in keys] if update is None else list(update)
+        insert = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
+        chunk = max(1, _MAX_BOUND_PARAMETERS // max(1, len(rows[0])))
+        for start in range(0, len(rows), chunk):
+            statement = insert(table)
+            if overwrite:
+                statement = statement.on_conflict_do_update(
+                    index_elements=keys, set_={name: statement.excluded[name] for name in overwrite}
+                )
+            else:
+                statement = statement.on_conflict_do_nothing(index_elements=keys)
+            connection.execute(statement, list(rows[start : start + chunk]))
+
+    def close(self) -> None:
+        """Give every pooled connection back to the operating system."""
+        self._engine.dispose()
+
+
+def _create_engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise InvalidInput(
+            f"cannot read the database URL {url!r}",
+            what="database_url",
+            allowed="sqlite:///file.db or postgresql://user@host/name",
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        if not parsed.database or parsed.database == ":memory:":
+            raise InvalidInput(
+                f"the SQLite URL {url!r} names no file",
+                what="database_url",
+                remedy="use sqlite:///bailiwick.db; every process needs to open the same file",
+            )
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        return _tune_sqlite(create_engine(parsed, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000}))
+    if backend == "postgresql":
+        try:
+            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        except ModuleNotFoundError as error:
+            raise Unavailable(
+                "the PostgreSQL driver is not installed", remedy="pip install 'bailiwick[postgres]'"
+            ) from error
+    raise InvalidInput(
+        f"the database {backend!r} is not supported", what="database_url", allowed=["sqlite", "postgresql"]
+    )
+
+
+def _tune_sqlite(engine: Engine) -> Engine:
+    @event.listens_for(engine, "connect")
+    def configure(raw: Any, _record: Any) -> None:
+        raw.isolation_level = None  # transactions are begun below, not by the driver
+        cursor = raw.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA cache_size=-65536")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("bailiwick_begin")
+        if mode is None:
+            connection.exec_driver_sql("BEGIN")
+            return
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if mode == 'durable' else 'NORMAL'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

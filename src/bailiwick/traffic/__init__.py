@@ -1,0 +1,1 @@
+"""Traffic plans: which share of the users each model version serves."""

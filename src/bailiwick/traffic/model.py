@@ -1,0 +1,36 @@
+"""The noun of traffic: a plan that says which share of a domain's users each model version serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SLOTS = 10_000
+"""Slots a plan divides: one slot is one basis point of the units."""
+
+ALGORITHM = 1
+"""Version of the assignment: ``slot = (xxh3_64(salt + ":" + unit) * SLOTS) >> 64``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRange:
+    """Slots ``first`` (included) to ``end`` (excluded) go to a version."""
+
+    first: int
+    end: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficPlan:
+    """Which version serves which slot of a domain. Ranges are sorted, disjoint, and cover every slot.
+
+    Args:
+        revision: grows by one with each change; a gateway applies a plan only if its revision is newer.
+        salt: fixed for the plan's life, so that a unit keeps its slot.
+    """
+
+    domain: str
+    revision: int
+    salt: str
+    ranges: tuple[SlotRange, ...]
+    algorithm: int = ALGORITHM
