@@ -88,7 +88,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """ "This element belongs to that domain", with how sure we are and why.
+    """The statement that an element belongs to a domain, with how sure we are and why.
 
     Args:
         element_id: of a node or an edge.
