@@ -9,6 +9,7 @@ from bailiwick.governance.audit import AuditTrail
 from bailiwick.settings import Settings
 from bailiwick.storage.database import Database
 from bailiwick.storage.migrate import upgrade
+from bailiwick.traffic.service import TrafficService
 
 
 class Platform:
@@ -34,6 +35,11 @@ class Platform:
     def audit(self) -> AuditTrail:
         """The audit trail."""
         return AuditTrail(self.database, self.clock)
+
+    @cached_property
+    def traffic(self) -> TrafficService:
+        """The traffic plans."""
+        return TrafficService(self.database, self.audit, self.clock)
 
     def close(self) -> None:
         """Give back every connection that was opened."""
