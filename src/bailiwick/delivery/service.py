@@ -146,7 +146,14 @@ class DeliveryService:
             present = self._present(connection, domain)
             self._require_deployed(connection, domain, wanted.keys() - present.weights.keys())
             plan = self._traffic.change(connection, domain, wanted, actor=actor, expected_revision=expected_revision)
-            self._settle(connection, domain, present.weights.keys(), plan.weights.keys(), actor, leaving=DeploymentStatus.REPLACED)
+            self._settle(
+                connection,
+                domain,
+                present.weights.keys(),
+                plan.weights.keys(),
+                actor,
+                leaving=DeploymentStatus.REPLACED,
+            )
         return plan
 
     def promote(
@@ -186,7 +193,14 @@ class DeliveryService:
                 expected_revision=expected_revision,
                 action="traffic.promote",
             )
-            self._settle(connection, domain, present.weights.keys(), plan.weights.keys(), actor, leaving=DeploymentStatus.REPLACED)
+            self._settle(
+                connection,
+                domain,
+                present.weights.keys(),
+                plan.weights.keys(),
+                actor,
+                leaving=DeploymentStatus.REPLACED,
+            )
             if chosen in latest:
                 self._set_status(connection, latest[chosen], DeploymentStatus.PROMOTED, actor)
         return plan
@@ -213,7 +227,14 @@ class DeliveryService:
             plan = self._traffic.restore(
                 connection, domain, target.plan.revision, actor=actor, expected_revision=expected_revision
             )
-            self._settle(connection, domain, present.weights.keys(), plan.weights.keys(), actor, leaving=DeploymentStatus.ROLLED_BACK)
+            self._settle(
+                connection,
+                domain,
+                present.weights.keys(),
+                plan.weights.keys(),
+                actor,
+                leaving=DeploymentStatus.ROLLED_BACK,
+            )
         removed = [version for version in present.weights if version not in plan.weights]
         return Rollback(domain, removed, target.plan.revision, plan)
 
@@ -309,9 +330,7 @@ class DeliveryService:
         for version in sorted((after - before) & latest.keys()):
             self._set_status(connection, latest[version], DeploymentStatus.DEPLOYED, actor)
 
-    def _set_status(
-        self, connection: Connection, changed: Deployment, status: DeploymentStatus, actor: Actor
-    ) -> None:
+    def _set_status(self, connection: Connection, changed: Deployment, status: DeploymentStatus, actor: Actor) -> None:
         store.set_status(connection, changed.id, status, self._clock.now(), actor.name)
         self._audit.record(
             connection,
@@ -324,6 +343,6 @@ class DeliveryService:
 
 
 def _latest_in_service(plan: TrafficPlan, latest: Mapping[str, Deployment]) -> str:
-    """The version that was deployed last, of those that serve."""
-    deployed = [latest[version] for version in plan.weights if version in latest]
-    return max(deployed, key=lambda made: made.at).version if deployed else next(reversed(plan.weights))
+    """The version that was deployed last, of those that serve; ``latest`` is in the order of deployment."""
+    serving = [version for version in latest if version in plan.weights]
+    return serving[-1] if serving else next(reversed(plan.weights))

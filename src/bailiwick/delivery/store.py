@@ -60,20 +60,18 @@ def add(connection: Connection, made: Deployment) -> None:
 def set_status(connection: Connection, id: str, status: DeploymentStatus, at: datetime, by: str) -> None:
     """Say what became of a deployment."""
     connection.execute(
-        update(deployment)
-        .where(deployment.c.id == id)
-        .values(status=status.value, changed_at=at, changed_by=by)
+        update(deployment).where(deployment.c.id == id).values(status=status.value, changed_at=at, changed_by=by)
     )
 
 
 def latest_by_version(connection: Connection, domain: str) -> Mapping[str, Deployment]:
-    """The last deployment of each version that was not held."""
+    """The last deployment of each version that was not held, in the order of deployment."""
     last = (
         select(func.max(deployment.c.sequence))
         .where(deployment.c.domain == domain, deployment.c.status != DeploymentStatus.HELD.value)
         .group_by(deployment.c.version)
     )
-    rows = connection.execute(select(deployment).where(deployment.c.sequence.in_(last)))
+    rows = connection.execute(select(deployment).where(deployment.c.sequence.in_(last)).order_by(deployment.c.sequence))
     return {row.version: _deployment(row) for row in rows}
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
 
 from sqlalchemy import Connection
 
 from bailiwick.clock import Clock
 from bailiwick.errors import BailiwickError, Conflict, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
+from bailiwick.storage.cache import Cache
 from bailiwick.storage.database import Database
 from bailiwick.traffic import store
 from bailiwick.traffic.model import PlanRecord, TrafficPlan
@@ -26,18 +26,6 @@ _log = logging.getLogger(__name__)
 _PUBLISH_ATTEMPTS = 5
 
 
-class PlanCache(Protocol):
-    """What the service needs of the shared cache; may raise `BailiwickError` when it cannot be reached."""
-
-    def get(self, key: str) -> bytes | None:
-        """The value, or None."""
-        ...
-
-    def set(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
-        """Store a value."""
-        ...
-
-
 class TrafficService:
     """The traffic plans of every domain.
 
@@ -45,7 +33,7 @@ class TrafficService:
         cache: gets every plan after each change (key `CACHE_KEY`); that it fails never breaks a change.
     """
 
-    def __init__(self, database: Database, audit: AuditTrail, clock: Clock, cache: PlanCache | None = None) -> None:
+    def __init__(self, database: Database, audit: AuditTrail, clock: Clock, cache: Cache | None = None) -> None:
         self._database = database
         self._audit = audit
         self._clock = clock
