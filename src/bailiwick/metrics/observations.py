@@ -54,16 +54,20 @@ class ServedRequest:
 
 
 def is_recordable(observation: Observation) -> bool:
-    """Whether the names fit the tables, and the value is a finite number of sensible size."""
+    """Whether names and instant fit the tables, and the value is a finite number of sensible size."""
     value = observation.value
     return (
         isinstance(value, int | float)
         and math.isfinite(value)
         and abs(value) <= LARGEST_VALUE
-        and len(observation.domain) <= 64
-        and all(_NAME.fullmatch(name) for name in (observation.domain, observation.version, observation.metric))
-        and (not observation.arm or _NAME.fullmatch(observation.arm) is not None)
+        and _is_name(observation.metric)
+        and _is_placed(observation)
     )
+
+
+def is_loggable(request: ServedRequest) -> bool:
+    """Whether id, names and instant of a request fit the log."""
+    return isinstance(request.request_id, str) and is_request_id(request.request_id) and _is_placed(request)
 
 
 def is_request_id(text: str) -> bool:
@@ -73,3 +77,17 @@ def is_request_id(text: str) -> bool:
     (True, False)
     """
     return _REQUEST_ID.fullmatch(text) is not None
+
+
+def _is_placed(item: Observation | ServedRequest) -> bool:
+    return (
+        item.at.tzinfo is not None
+        and _is_name(item.domain)
+        and len(item.domain) <= 64
+        and _is_name(item.version)
+        and (item.arm == "" or _is_name(item.arm))
+    )
+
+
+def _is_name(text: object) -> bool:
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None

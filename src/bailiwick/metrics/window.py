@@ -57,6 +57,12 @@ class Window:
         oldest = now - _KEPT
         self._rows = {key: row for key, row in self._rows.items() if key.minute >= oldest}
 
+    def trim(self, limit: int) -> int:
+        """Give up the oldest rows beyond a limit. Returns how many observations they held."""
+        surplus = sorted(self._rows, key=lambda key: key.minute)[: max(0, len(self._rows) - limit)]
+        self._dirty.difference_update(surplus)
+        return sum(self._rows.pop(key).rollup.count for key in surplus)
+
 
 def minute_of(instant: datetime) -> datetime:
     """The first instant of the minute."""
