@@ -53,6 +53,39 @@ def check_references(
         )
 
 
+def check_not_needed(
+    domain_id: str, after: Lifecycle, standings: Mapping[str, Standing], default_domain: str | None
+) -> None:
+    """Check that nobody relies on a domain that is about to leave.
+
+    Args:
+        domain_id: the domain.
+        after: archived: only active domains rely on it; deleted: every domain that names it does. Else: nobody.
+        standings: all domains that are not deleted, by id.
+        default_domain: the domain that answers what no other claims.
+
+    Raises:
+        Conflict: it is the default domain, or others fall back to it; names them.
+    """
+    if after not in (Lifecycle.ARCHIVED, Lifecycle.DELETED):
+        return
+    relying = [
+        key
+        for key, standing in sorted(standings.items())
+        if standing.fallback == domain_id and (after is Lifecycle.DELETED or standing.lifecycle is Lifecycle.ACTIVE)
+    ]
+    reasons = ["it is the default domain"] if default_domain == domain_id else []
+    if relying:
+        reasons.append(f"{', '.join(map(repr, relying[:5]))}{' and others' if relying[5:] else ''} fall back to it")
+    if reasons:
+        raise Conflict(
+            f"domain {domain_id!r} cannot be {after}: {' and '.join(reasons)}",
+            what="id",
+            requested=domain_id,
+            remedy="name another default or fallback first",
+        )
+
+
 def _check_fallback(domain_id: str, standings: Mapping[str, Standing], where: str | None) -> None:
     field = f"domains.{domain_id}.fallback"
     place = f"{where}: {field}" if where else field

@@ -89,7 +89,12 @@ def _variable(value: str) -> str:
     return value
 
 
-def _http_url(value: str) -> str:
+def checked_http_url(value: str) -> str:
+    """An address without its closing slashes.
+
+    Raises:
+        ValueError: it is not http or https, names no host, or holds a user, password, query or fragment.
+    """
     try:
         parts = urlsplit(_storable(value))
         host, _ = parts.hostname, parts.port
@@ -112,7 +117,7 @@ Word = Annotated[str, Field(max_length=200), AfterValidator(_word)]
 Text = Annotated[str, Field(max_length=10_000), AfterValidator(_text)]
 Words = Annotated[list[Word], Field(max_length=MAX_WORDS), AfterValidator(_distinct)]
 Variable = Annotated[str, AfterValidator(_variable)]
-HttpUrl = Annotated[str, Field(max_length=2_000), AfterValidator(_http_url)]
+HttpUrl = Annotated[str, Field(max_length=2_000), AfterValidator(checked_http_url)]
 Weight = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -138,8 +143,8 @@ class BackendDocument(_Strict):
     base_url: HttpUrl | None = None
     model: Name | None = None
     api_key_env: Variable | None = None
-    timeout_s: float = Field(30.0, gt=0, le=600)
-    retries: int = Field(2, ge=0, le=10)
+    timeout_s: float = Field(default=30.0, gt=0, le=600)
+    retries: int = Field(default=2, ge=0, le=10)
 
     @model_validator(mode="after")
     def _needs(self) -> BackendDocument:
@@ -183,10 +188,10 @@ class GenerationDocument(_Strict):
 class ThresholdsDocument(_Strict):
     """What a model version must reach before it is deployed."""
 
-    min_accuracy: float = Field(0.85, ge=0, le=1)
-    max_latency_ms: float = Field(500.0, gt=0)
-    max_training_loss: float = Field(0.3, ge=0)
-    max_validation_loss: float = Field(0.35, ge=0)
+    min_accuracy: float = Field(default=0.85, ge=0, le=1)
+    max_latency_ms: float = Field(default=500.0, gt=0)
+    max_training_loss: float = Field(default=0.3, ge=0)
+    max_validation_loss: float = Field(default=0.35, ge=0)
 
 
 class DomainDocument(_Strict):
