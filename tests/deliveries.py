@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from bailiwick.clock import Clock
@@ -28,17 +29,20 @@ class Estate:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.registered = {f"v{number}": version(f"v{number}") for number in range(1, 10)}
-        self.registered["bad"] = version("bad", accuracy=0.4)
+        self.registered["bad"] = replace(version("bad", accuracy=0.4), created_at=datetime(2025, 1, 1, tzinfo=UTC))
         self.audit = AuditTrail(database, clock)
         self.traffic = TrafficService(database, self.audit, clock)
         self.delivery = DeliveryService(
-            database, self.audit, clock, self.traffic, self._version, lambda domain: Thresholds()
+            database, self.audit, clock, self.traffic, self._version, self._versions_of, lambda domain: Thresholds()
         )
 
     def _version(self, name: str) -> ModelVersion:
         if name not in self.registered:
             raise NotFound(f"no version {name!r}", what="version", requested=name)
         return self.registered[name]
+
+    def _versions_of(self, domain: str) -> list[ModelVersion]:
+        return [found for found in self.registered.values() if found.domain == domain]
 
     def rollout(self, stable: str, candidate: str, share: int = 2000) -> None:
         """Deploy one version, then another beside it."""

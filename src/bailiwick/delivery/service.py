@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -49,6 +49,7 @@ class DeliveryService:
     Args:
         traffic: whose plans it changes; nobody else should.
         versions: the registered version of an id; raises `NotFound`.
+        versions_of: every registered version of a domain.
         thresholds: of a domain; raises `NotFound`.
     """
 
@@ -59,6 +60,7 @@ class DeliveryService:
         clock: Clock,
         traffic: TrafficService,
         versions: Callable[[str], ModelVersion],
+        versions_of: Callable[[str], Iterable[ModelVersion]],
         thresholds: Callable[[str], Thresholds],
     ) -> None:
         self._database = database
@@ -66,7 +68,27 @@ class DeliveryService:
         self._clock = clock
         self._traffic = traffic
         self._versions = versions
+        self._versions_of = versions_of
         self._thresholds = thresholds
+
+    def find(self, name: str) -> ModelVersion:
+        """The version of that id, or the newest version of the domain of that id.
+
+        Raises:
+            NotFound: neither a version nor a domain with versions.
+        """
+        of_domain = list(self._versions_of(name))
+        if of_domain:
+            return max(of_domain, key=lambda version: (version.created_at, version.id))
+        try:
+            return self._versions(name)
+        except NotFound as error:
+            raise NotFound(
+                f"{name!r} is neither a model version nor a domain that has one",
+                what="version",
+                requested=name,
+                remedy="see `bailiwick model list`, or train one with `bailiwick train DOMAIN`",
+            ) from error
 
     def judge(self, domain: str, version: str) -> Verdict:
         """What the gates say, changing nothing.

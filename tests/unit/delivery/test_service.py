@@ -186,3 +186,10 @@ def test_history__version_deployed_twice__earlier_deployment_is_replaced(estate:
         ("v2", "replaced"),
         ("v1", "deployed"),
     ]
+
+
+def test_find__domain_or_version__newest_of_the_one_or_exactly_the_other(estate: Estate) -> None:
+    assert estate.delivery.find("cards").id == "v9"
+    assert estate.delivery.find("v3").id == "v3"
+    with pytest.raises(NotFound, match="neither a model version nor a domain"):
+        estate.delivery.find("typo")
