@@ -1,1 +1,1 @@
-"""The default family: additive n-gram features, one hidden layer, softmax. Trains in CPU seconds, answers in microseconds."""
+"""The default family: additive n-gram features, one hidden layer, softmax."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from bailiwick.errors import InvalidInput
 from bailiwick.models.linear_text.artefact import from_files, to_files
-from bailiwick.models.linear_text.fit import Schedule, batch_by_size, epochs_by_size, fit
+from bailiwick.models.linear_text.fit import Schedule, batch_by_size, epochs_by_size, fit, rate_by_batch
 from bailiwick.models.linear_text.fitted import LinearTextModel
-from bailiwick.models.linear_text.network import Floats, Weights, fresh_weights, warm_weights
+from bailiwick.models.linear_text.network import Floats, fresh_weights, warm_weights
 from bailiwick.models.linear_text.vocabulary import learn
 from bailiwick.models.model import EpochLoss, LabelledText, ModelCard
 from bailiwick.models.ports import FittedModel
@@ -24,15 +26,15 @@ PARAMETERS = {
     "hidden": Parameter(256, 8, 2048, "size of the hidden layer"),
     "epochs": Parameter(0, 0, 1000, "passes over the examples; 0 chooses by their number"),
     "batch": Parameter(0, 0, 4096, "examples per step; 0 chooses by their number"),
-    "learning_rate": Parameter(0.004, 1e-6, 1.0, "highest step size of the schedule"),
+    "learning_rate": Parameter(0.0, 0.0, 1.0, "highest step size of the schedule; 0 chooses by the batch"),
     "weight_decay": Parameter(1e-4, 0.0, 10.0, "pull of the term vectors towards zero"),
-    "feature_dropout": Parameter(0.2, 0.0, 0.9, "share of features hidden in a step"),
-    "hidden_dropout": Parameter(0.5, 0.0, 0.9, "share of the hidden layer hidden in a step"),
+    "feature_dropout": Parameter(0.1, 0.0, 0.9, "share of features hidden in a step"),
+    "hidden_dropout": Parameter(0.4, 0.0, 0.9, "share of the hidden layer hidden in a step"),
     "min_count": Parameter(0, 0, 1000, "texts that a term must be found in; 0 chooses by their number"),
     "shortest_piece": Parameter(2, 1, 8, "characters of the shortest piece of a word"),
     "longest_piece": Parameter(5, 1, 8, "characters of the longest piece of a word"),
 }
-_USUAL_EPOCHS, _WARM_EPOCHS = 10, 4
+_USUAL_EPOCHS, _WARM_EPOCHS = 9, 4
 _RARE_TERMS_BELOW = 4_000
 _FEWEST_FOR_TEMPERATURE = 20
 _ENERGY_QUANTILES = 101
@@ -173,7 +175,7 @@ def _schedule(chosen: Mapping[str, Value], examples: int, earlier: LinearTextMod
     return Schedule(
         epochs=int(chosen["epochs"]) or (usual if earlier else epochs_by_size(examples, batch, usual)),
         batch=batch,
-        rate=float(chosen["learning_rate"]),
+        rate=float(chosen["learning_rate"]) or rate_by_batch(batch),
         weight_decay=float(chosen["weight_decay"]),
         feature_dropout=float(chosen["feature_dropout"]),
         hidden_dropout=float(chosen["hidden_dropout"]),

@@ -14,8 +14,9 @@ from bailiwick.models.linear_text.network import Optimiser, Weights
 from bailiwick.models.model import EpochLoss
 from bailiwick.statistics.calibration import log_loss, softmax
 
-_LARGEST_BATCH, _SMALLEST_BATCH = 128, 8
-_ENOUGH_STEPS = 400
+_LARGEST_BATCH, _SMALLEST_BATCH, _BATCHES_PER_EPOCH = 256, 8, 30
+_RATE_AT_LARGEST_BATCH = 0.008
+_ENOUGH_STEPS = 300
 _MOST_EPOCHS = 60
 _LOSS_SAMPLE = 2_000
 
@@ -33,13 +34,13 @@ class Schedule:
 
 
 def batch_by_size(examples: int) -> int:
-    """Examples per step: about a fortieth of them, a power of two between 8 and 128.
+    """Examples per step: about a thirtieth of them, a power of two between 8 and 256.
 
     >>> batch_by_size(100), batch_by_size(1_500), batch_by_size(10_000)
-    (8, 32, 128)
+    (8, 32, 256)
     """
     batch = _SMALLEST_BATCH
-    while batch < _LARGEST_BATCH and 2 * batch * 40 <= examples:
+    while batch < _LARGEST_BATCH and 2 * batch * _BATCHES_PER_EPOCH <= examples:
         batch *= 2
     return batch
 
@@ -47,10 +48,19 @@ def batch_by_size(examples: int) -> int:
 def epochs_by_size(examples: int, batch: int, usual: int) -> int:
     """The usual number of passes, more for a small set, so that there are steps enough to converge.
 
-    >>> epochs_by_size(10_000, 128, usual=10), epochs_by_size(100, 8, usual=10)
-    (10, 31)
+    >>> epochs_by_size(10_000, 256, usual=9), epochs_by_size(100, 8, usual=9)
+    (9, 24)
     """
     return min(_MOST_EPOCHS, max(usual, math.ceil(_ENOUGH_STEPS / math.ceil(examples / batch))))
+
+
+def rate_by_batch(batch: int) -> float:
+    """The highest learning rate: 0.008 for batches of 256, and falling with the square root of the batch.
+
+    >>> round(rate_by_batch(32), 4)
+    0.0028
+    """
+    return _RATE_AT_LARGEST_BATCH * math.sqrt(batch / _LARGEST_BATCH)
 
 
 def fit(
@@ -61,7 +71,7 @@ def fit(
     schedule: Schedule,
     generator: np.random.Generator,
     progress: Callable[[EpochLoss], None] | None,
-) -> tuple[Weights, tuple[EpochLoss, ...]]:
+) -> Weights:
     """Train in place; the weights of the epoch with the lowest validation loss (without validation: the last).
 
     The learning rate warms up over the first 5 % of the steps and falls to 1 % along half a cosine. The training loss
@@ -72,7 +82,6 @@ def fit(
     sample = np.sort(generator.permutation(count)[:_LOSS_SAMPLE])
     seen = (features[sample], truth[sample])
     total = schedule.epochs * math.ceil(count / schedule.batch)
-    history: list[EpochLoss] = []
     best, best_loss = weights, math.inf
     for epoch in range(1, schedule.epochs + 1):
         order = generator.permutation(count)
@@ -87,12 +96,11 @@ def fit(
                 generator=generator,
             )
         validation_loss = _loss(weights, *validation) if validation else None
-        history.append(EpochLoss(epoch, schedule.epochs, _loss(weights, *seen), validation_loss))
         if progress:
-            progress(history[-1])
+            progress(EpochLoss(epoch, schedule.epochs, _loss(weights, *seen), validation_loss))
         if validation_loss is not None and validation_loss < best_loss:
             best, best_loss = (weights.copy() if epoch < schedule.epochs else weights), validation_loss
-    return best, tuple(history)
+    return best
 
 
 def _shape(done: float) -> float:

@@ -109,7 +109,8 @@ class Optimiser:
             features: shape ``(batch, terms)``.
             truth: label positions, shape ``(batch,)``.
             rate: learning rate of this step.
-            feature_dropout, hidden_dropout: share of values set to zero; the rest are scaled up to match.
+            feature_dropout: share of feature values set to zero; the rest are scaled up to match.
+            hidden_dropout: the same of the hidden layer.
             generator: of the dropout.
         """
         weights = self.weights

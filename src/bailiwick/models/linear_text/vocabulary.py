@@ -1,7 +1,8 @@
 """The terms that a model knows, their weights, and the sparse matrix of a set of texts.
 
 A text has two blocks of features, each scaled to the length ``sqrt(1/2)``: words and pairs of words; pieces of words.
-Each distinct word adds its own pieces, so both blocks are sums over words, and at inference a word is one cached vector.
+Each distinct word adds its own pieces, so both blocks are sums over words, and at
+inference a word is one cached vector.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Terms in a fixed order with their inverse document frequency.
+    r"""Terms in a fixed order with their inverse document frequency.
 
     Args:
-        terms: whole words and pairs start with ``\\x01``, pieces do not.
+        terms: whole words and pairs start with ``\x01``, pieces do not.
         idf: ``log((1 + texts) / (1 + texts with the term)) + 1``, shape ``(len(terms),)``.
-        shortest, longest: sizes of the pieces, in characters.
+        shortest: size of the shortest piece, in characters.
+        longest: size of the longest piece.
         index: position by term; made from the terms.
     """
 
@@ -103,7 +105,8 @@ def learn(
     Args:
         texts: the training texts.
         min_count: texts that a term must be found in.
-        shortest, longest: sizes of the pieces.
+        shortest: size of the shortest piece, in characters.
+        longest: size of the longest piece.
         start: a vocabulary to extend; its terms keep their positions and weights.
     """
     counts: Counter[str] = Counter()

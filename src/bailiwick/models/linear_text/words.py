@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 MAX_CHARACTERS = 20_000
 """A text is read up to here; a query or statement is far shorter."""
@@ -53,7 +54,7 @@ def pair_terms(sequence: list[str]) -> list[str]:
     >>> [term[1:] for term in pair_terms(["to", "be", "or", "to", "be"])]
     ['to be', 'be or', 'or to']
     """
-    return list(dict.fromkeys(f"\x01{left} {right}" for left, right in zip(sequence, sequence[1:], strict=False)))
+    return list(dict.fromkeys(f"\x01{left} {right}" for left, right in pairwise(sequence)))
 
 
 def pieces(word: str, shortest: int, longest: int) -> list[str]:
