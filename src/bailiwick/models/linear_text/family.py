@@ -87,13 +87,11 @@ class LinearTextFamily:
         checks = None
         if held_out:
             checks = (vocabulary.matrix([e.text for e in held_out]), np.array([at[e.label] for e in held_out]))
-        weights, _ = fit(weights, features, truth, checks, _schedule(chosen, len(texts), earlier), generator, progress)
-        weights = Weights(
-            weights.terms.astype(np.float16).astype(np.float32),
-            weights.hidden_bias,
-            weights.output,
-            weights.output_bias,
-        )
+        schedule = _schedule(chosen, len(texts), earlier)
+        with threadpool_limits(1, "blas"):  # the matrices are small: more threads triple the CPU time for nothing
+            weights = fit(weights, features, truth, checks, schedule, generator, progress)
+        # Artefacts keep half precision; so does the model from the start, or it would change when it is loaded.
+        weights = replace(weights, terms=weights.terms.astype(np.float16).astype(np.float32))
         enough = len(held_out) >= _FEWEST_FOR_TEMPERATURE
         temperature = fit_temperature(weights.scores(checks[0]), checks[1]) if checks and enough else 1.0
         card = ModelCard(NAME, labels, weights.count, chosen)
