@@ -24,7 +24,7 @@ class TrainingRun:
 
     Args:
         dataset: id of the data set; ``dataset_sha256`` is its content.
-        settings: as given; the model's card holds them with the defaults filled in.
+        settings: hyper-parameters that differ from the family's defaults; the model's card holds them all.
         start_version: the version that it was fine-tuned from.
         worker: host and process, so that a run whose process died is not taken for one that works.
         error: why it failed.

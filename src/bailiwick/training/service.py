@@ -36,6 +36,7 @@ class TrainingService:
         registry: where versions go.
         family_of: the model family of a name.
         check_domain: called with the domain before anything else; raises `NotFound` when it does not exist.
+        usual_settings: of a family, for models that will serve; what the caller gives goes before them.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class TrainingService:
         registry: RegistryService,
         family_of: Callable[[str], ModelFamily],
         check_domain: Callable[[str], object] | None = None,
+        usual_settings: Callable[[str], Settings] = lambda _family: {},
     ) -> None:
         self._database = database
         self._audit = audit
@@ -55,6 +57,7 @@ class TrainingService:
         self._registry = registry
         self._family_of = family_of
         self._check_domain = check_domain
+        self._usual_settings = usual_settings
 
     def train(
         self,
@@ -70,8 +73,7 @@ class TrainingService:
     ) -> TrainingRun:
         """Train on the domain's rows of a data set, and register the version.
 
-        Unless ``settings`` say otherwise, a family that can is told to ``refit``: validation chooses and calibrates,
-        then the model learns from the validation rows too. Test rows are never seen.
+        The family learns from the training rows and chooses with the validation rows. Test rows are never seen.
 
         Args:
             domain: whose model it is.
@@ -96,7 +98,8 @@ class TrainingService:
         examples = self._examples(snapshot, Split.TRAIN, domain)
         chosen = self._family_of(family)
         start = self._registry.load(start_version) if start_version else None
-        run = self._begin(domain, snapshot, family, seed, settings or {}, start_version, actor)
+        used = {**self._usual_settings(family), **(settings or {})}
+        run = self._begin(domain, snapshot, family, seed, used, start_version, actor)
         try:
             return self._finish(run, actor, *self._fit(run, chosen, examples, start, progress))
         except BaseException as error:
