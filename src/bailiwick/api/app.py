@@ -27,6 +27,9 @@ from bailiwick.platform import Platform
 # Each module offers `router`.
 _ROUTERS: list[str] = [
     "bailiwick.api.domains",
+    "bailiwick.api.datasets",
+    "bailiwick.api.training",
+    "bailiwick.api.models",
     "bailiwick.api.deployments",
     "bailiwick.api.traffic",
     "bailiwick.api.metrics",
