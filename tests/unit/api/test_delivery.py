@@ -76,6 +76,8 @@ def test_deploy__gate_fails__409_with_the_deployment(api: TestClient, platform: 
         ({"version": "cards", "domain": "loans"}, 422),
         ({"version": "cards", "revision": 7}, 409),
         ({"version": "cards", "colour": "red"}, 422),
+        ({"version": "car\0ds"}, 422),
+        ({"version": "cards", "reason": "a\0b"}, 422),
     ],
 )
 def test_deploy__bad_request__problem_and_nothing_deployed(
@@ -128,3 +130,11 @@ def test_prometheus__weights_in_force__as_ratios(api: TestClient, platform: Plat
     answer = api.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert f'bailiwick_traffic_weight_ratio{{domain="cards",version="{version}"}} 1\n' in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/traffic/{}", "/v1/traffic/{}/history", "/v1/metrics/{}", "/v1/deployments?domain={}"]
+)
+def test_any_path__domain_that_cannot_be__422(api: TestClient, path: str) -> None:
+    for domain in ("a%00b", "UPPER", "x" * 65, "%27%20OR%201"):
+        assert api.get(path.format(domain)).status_code == 422
