@@ -100,7 +100,6 @@ class Platform:
             self.datasets,
             self.registry,
             catalogue.family,
-            usual_settings=catalogue.usual_settings,
         )
 
     @cached_property
