@@ -15,6 +15,7 @@ from bailiwick.settings import Settings
 from bailiwick.storage.database import Database
 from bailiwick.storage.migrate import upgrade
 from bailiwick.training.service import TrainingService
+from bailiwick.traffic.service import TrafficService
 
 
 class Platform:
@@ -69,6 +70,11 @@ class Platform:
     def evaluation(self) -> EvaluationService:
         """Evaluations of model versions."""
         return EvaluationService(self.database, self.audit, self.clock, self.datasets, self.training, self.registry)
+
+    @cached_property
+    def traffic(self) -> TrafficService:
+        """The traffic plans."""
+        return TrafficService(self.database, self.audit, self.clock)
 
     def close(self) -> None:
         """Give back every connection that was opened."""

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     port: int = Field(8700, ge=0, le=65535, description="port that the server listens on; 0 picks a free one")
     reload_interval_s: float = Field(0.5, gt=0, le=60, description="how often a gateway looks for newer revisions")
     workers: int = Field(0, ge=0, le=256, description="processes for extraction; 0: one per core")
+    metrics_interval_s: float = Field(1.0, gt=0, le=60, description="how often observations are written in a batch")
+    metrics_queue: int = Field(100_000, ge=1, description="observations that wait in memory at most; more are dropped")
+    requests_kept_days: float = Field(30, gt=0, description="how long feedback finds the request that it is about")
     seed: int = Field(20260101, ge=0, description="of every random choice in training")
 
     @classmethod

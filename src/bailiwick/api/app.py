@@ -25,7 +25,11 @@ from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 
 # Each module offers `router`.
-_ROUTERS: list[str] = []
+_ROUTERS: list[str] = [
+    "bailiwick.api.deployments",
+    "bailiwick.api.traffic",
+    "bailiwick.api.metrics",
+]
 
 STATUS: dict[type[BailiwickError], int] = {
     InvalidInput: 422,
