@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from bailiwick.clock import Clock
@@ -28,8 +27,8 @@ class Estate:
     """The delivery of one domain, `cards`, with versions v1 to v9, and `bad` whose accuracy is 0.4."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        self.registered = {f"v{number}": version(f"v{number}") for number in range(1, 10)}
-        self.registered["bad"] = replace(version("bad", accuracy=0.4), created_at=datetime(2025, 1, 1, tzinfo=UTC))
+        self.registered = {"bad": version("bad", accuracy=0.4)}
+        self.registered.update({f"v{number}": version(f"v{number}") for number in range(1, 10)})
         self.audit = AuditTrail(database, clock)
         self.traffic = TrafficService(database, self.audit, clock)
         self.delivery = DeliveryService(
@@ -42,7 +41,7 @@ class Estate:
         return self.registered[name]
 
     def _versions_of(self, domain: str) -> list[ModelVersion]:
-        return [found for found in self.registered.values() if found.domain == domain]
+        return [found for found in reversed(self.registered.values()) if found.domain == domain]
 
     def rollout(self, stable: str, candidate: str, share: int = 2000) -> None:
         """Deploy one version, then another beside it."""

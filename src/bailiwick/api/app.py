@@ -26,6 +26,7 @@ from bailiwick.platform import Platform
 
 # Each module offers `router`.
 _ROUTERS: list[str] = [
+    "bailiwick.api.domains",
     "bailiwick.api.deployments",
     "bailiwick.api.traffic",
     "bailiwick.api.metrics",

@@ -37,7 +37,7 @@ class PromoteRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: str | None = Field(None, max_length=200, description="default: the one that was deployed last")
+    version: Annotated[str | None, Field(max_length=200, description="default: the one that was deployed last")] = None
     reason: Reason = None
     revision: Revision = None
 
@@ -148,4 +148,3 @@ def _plan(platform: Platform, domain: str) -> TrafficPlan:
 def because(actor: Actor, reason: str | None) -> Actor:
     """The actor with the reason of the body, where it gives one."""
     return replace(actor, reason=reason) if reason else actor
-

@@ -26,7 +26,9 @@ def deploy(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="VERSION|DOMAIN", help="A version, or a domain: its newest version.")],
     share: Annotated[str, typer.Option(help="Of the domain's users; the others stay where they are.")] = "100%",
-    force: Annotated[bool, typer.Option("--force", help="Deploy although a gate does not pass; needs --reason.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Deploy although a gate does not pass; needs --reason.")
+    ] = False,
     reason: Annotated[str | None, typer.Option(help="Why, for the audit trail.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge only; change nothing.")] = False,
 ) -> None:

@@ -25,7 +25,9 @@ Revision = Annotated[
 
 
 @app.command()
-def show(ctx: typer.Context, domain: Annotated[str | None, typer.Argument(help="Default: all domains.")] = None) -> None:
+def show(
+    ctx: typer.Context, domain: Annotated[str | None, typer.Argument(help="Default: all domains.")] = None
+) -> None:
     """Which versions serve now, and their shares."""
     traffic = flags(ctx).platform.traffic
     plans = [_plan(ctx, domain)] if domain else list(traffic.plans().values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -49,7 +49,7 @@ class DeliveryService:
     Args:
         traffic: whose plans it changes; nobody else should.
         versions: the registered version of an id; raises `NotFound`.
-        versions_of: every registered version of a domain.
+        versions_of: every registered version of a domain, newest first.
         thresholds: of a domain; raises `NotFound`.
     """
 
@@ -60,7 +60,7 @@ class DeliveryService:
         clock: Clock,
         traffic: TrafficService,
         versions: Callable[[str], ModelVersion],
-        versions_of: Callable[[str], Iterable[ModelVersion]],
+        versions_of: Callable[[str], Sequence[ModelVersion]],
         thresholds: Callable[[str], Thresholds],
     ) -> None:
         self._database = database
@@ -77,9 +77,9 @@ class DeliveryService:
         Raises:
             NotFound: neither a version nor a domain with versions.
         """
-        of_domain = list(self._versions_of(name))
+        of_domain = self._versions_of(name)
         if of_domain:
-            return max(of_domain, key=lambda version: (version.created_at, version.id))
+            return of_domain[0]
         try:
             return self._versions(name)
         except NotFound as error:

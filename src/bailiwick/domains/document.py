@@ -14,7 +14,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bailiwick.domains.model import Backend, Domain, DomainSet, Example, Generation, Lifecycle, Thresholds
+from bailiwick.domains.model import (
+    Backend,
+    Domain,
+    DomainRevision,
+    DomainSet,
+    Example,
+    Generation,
+    Lifecycle,
+    Thresholds,
+)
 from bailiwick.domains.references import Standing, check_references
 from bailiwick.domains.schema import DocumentFrame, DomainDocument, DomainEntry, checked_id
 from bailiwick.errors import InvalidInput
@@ -76,7 +85,7 @@ def domain_of(domain_id: str, document: DomainDocument, *, source: str) -> Domai
     return Domain(
         id=domain_id,
         name=document.name or domain_id.replace("-", " ").replace("_", " ").strip().capitalize(),
-        agent_id=document.agent_id or f"{domain_id}-agent",
+        agent_id=document.agent_id or f"agent-{domain_id}",
         layer=document.layer or "default",
         team=document.team or "default",
         description=document.description,
@@ -111,6 +120,19 @@ def domain_json(domain: Domain) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(json.dumps(asdict(domain)))
     plain["examples"] = [{"text": e.text} if e.label is None else asdict(e) for e in domain.examples]
     return plain
+
+
+def revision_json(revision: DomainRevision) -> dict[str, Any]:
+    """One revision as plain JSON values: what the REST interface answers and ``--json`` prints."""
+    return {
+        "id": revision.domain.id,
+        "revision": revision.revision,
+        "lifecycle": revision.lifecycle.value,
+        "created_at": revision.created_at.isoformat(),
+        "created_by": revision.created_by,
+        "reason": revision.reason,
+        "config": domain_json(revision.domain),
+    }
 
 
 def document_json(domains: DomainSet) -> dict[str, Any]:

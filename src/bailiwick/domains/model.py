@@ -8,6 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+MAX_REVISION = 2**31 - 1
+"""The largest revision that the tables can hold."""
+
 
 class Lifecycle(StrEnum):
     """Where a domain stands. Only active domains are detected and served; a deleted one keeps its history."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from http.client import HTTPException
 from urllib.error import HTTPError
@@ -92,7 +93,7 @@ class RemoteDomains:
                 remedy="check that it runs and that the address is right",
             ) from error
         document = parse_document(data, source=self._url)
-        self._newest = CatalogueState(CatalogueVersion(f"{self._url} {etag}", 1), document)
+        self._newest = CatalogueState(CatalogueVersion(f"remote-{hashlib.sha256(data).hexdigest()}", 1), document)
         self._etag = etag
 
     def _read(self, answer: object, deadline: float) -> bytes:

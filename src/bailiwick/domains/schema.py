@@ -37,13 +37,18 @@ DEFAULT_BOUNDS: dict[str, tuple[float, float]] = {
 }
 
 
+def is_id(value: str) -> bool:
+    """Whether a text is written like a domain id."""
+    return re.fullmatch(r"[a-z][a-z0-9_-]{0,63}", value) is not None
+
+
 def checked_id(value: str) -> str:
     """A domain id as it is.
 
     Raises:
         ValueError: it is not lower-case letters, digits, ``-`` and ``_``, or a reserved word.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,63}", value):
+    if not is_id(value):
         raise ValueError("must start with a lower-case letter, then letters, digits, '-' or '_', at most 64 in all")
     if value in RESERVED_IDS:
         raise ValueError(f"is a reserved word ({', '.join(sorted(RESERVED_IDS))})")
@@ -198,7 +203,7 @@ class DomainDocument(_Strict):
     """One domain. Only what differs from the defaults need be said.
 
     ``id`` may be left out where the place says it (the key in a document, the path of a request); ``name`` defaults to
-    the id in words, ``agent_id`` to ``<id>-agent``, ``layer`` and ``team`` to ``default``.
+    the id in words, ``agent_id`` to ``agent-<id>``, ``layer`` and ``team`` to ``default``.
     """
 
     id: Id | None = None

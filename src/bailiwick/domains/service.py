@@ -32,6 +32,8 @@ from bailiwick.storage.database import Database
 LIVING = (Lifecycle.DRAFT, Lifecycle.ACTIVE, Lifecycle.ARCHIVED)
 """Every lifecycle but deleted."""
 
+Publish = Callable[[Callable[[], CatalogueState | None]], object]
+
 _LARGEST_AUDITED = 2_000
 
 
@@ -42,8 +44,8 @@ class DomainService:
         database: where they are kept.
         audit: where changes are recorded.
         clock: dates revisions.
-        on_change: called after each committed change, outside the transaction; must not raise (see
-            `sources.CataloguePublisher`).
+        publish: called after each committed change, outside the transaction, with a way to read the new state; must
+            not raise (see `sources.CataloguePublisher`).
     """
 
     def __init__(
@@ -51,12 +53,12 @@ class DomainService:
         database: Database,
         audit: AuditTrail,
         clock: Clock,
-        on_change: Callable[[], None] | None = None,
+        publish: Publish | None = None,
     ) -> None:
         self._database = database
         self._audit = audit
         self._clock = clock
-        self._on_change = on_change
+        self._publish = publish
         self._store = DomainStore(database)
 
     # Reading
@@ -245,8 +247,8 @@ class DomainService:
             before = self._store.version(connection)
             yield connection
             changed = self._store.version(connection) != before
-        if changed and self._on_change is not None:
-            self._on_change()
+        if changed and self._publish is not None:
+            self._publish(self.state)
 
     def _get(self, connection: Connection, domain_id: str, revision: int | None) -> DomainRevision:
         head = self._store.head(connection, domain_id)

@@ -250,19 +250,17 @@ class CataloguePublisher:
     """Copies the domains to the cache after each change. A cache that is away never breaks a change.
 
     Args:
-        state: reads the current state.
         cache: where the copy goes.
     """
 
-    def __init__(self, state: Callable[[], CatalogueState | None], cache: CacheSource) -> None:
-        self._state = state
+    def __init__(self, cache: CacheSource) -> None:
         self._cache = cache
         self.failures = 0
 
-    def publish(self) -> bool:
+    def publish(self, read_state: Callable[[], CatalogueState | None]) -> bool:
         """Copy the current state; whether that worked. The change is already committed, so nothing is raised."""
         try:
-            state = self._state()
+            state = read_state()
             if state is not None:
                 self._cache.store(state)
         except (BailiwickError, SQLAlchemyError) as error:

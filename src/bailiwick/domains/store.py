@@ -33,6 +33,7 @@ from bailiwick.domains.model import (
     Lifecycle,
 )
 from bailiwick.domains.references import Standing
+from bailiwick.domains.schema import is_id
 from bailiwick.errors import Conflict
 from bailiwick.storage.database import Database
 from bailiwick.storage.schema import Json, UtcDateTime, metadata
@@ -122,6 +123,8 @@ class DomainStore:
 
     def head(self, connection: Connection, domain_id: str) -> Head | None:
         """One domain's head, or None."""
+        if not is_id(domain_id):  # such as one with a NUL character, which PostgreSQL would not even compare
+            return None
         row = connection.execute(select(domain_head).where(domain_head.c.id == domain_id)).one_or_none()
         return None if row is None else Head(row.revision, Lifecycle(row.lifecycle), row.fallback)
 
@@ -162,6 +165,8 @@ class DomainStore:
 
     def history(self, connection: Connection, domain_id: str, limit: int) -> list[DomainRevision]:
         """The latest revisions, newest first."""
+        if not is_id(domain_id):
+            return []
         query = (
             select(domain_revision)
             .where(domain_revision.c.domain_id == domain_id)
