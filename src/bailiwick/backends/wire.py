@@ -74,9 +74,7 @@ def _log(probability: float) -> float:
     return math.log(max(probability, _SMALLEST))
 
 
-def embeddings(
-    vectors: NDArray[np.float64], *, model: str, tokens: int, encoding: str = "float"
-) -> dict[str, Any]:
+def embeddings(vectors: NDArray[np.float64], *, model: str, tokens: int, encoding: str = "float") -> dict[str, Any]:
     """The answer to an embeddings request.
 
     Args:
@@ -118,7 +116,11 @@ def chat_events(head: dict[str, Any], content: str, logprobs: Any, counted: dict
         choice = {"index": 0, "delta": delta, "logprobs": scores, "finish_reason": finish}
         return event(head | {"choices": [choice]})
 
-    pieces = [chunk({"role": "assistant", "content": ""}), chunk({"content": content}, None, logprobs), chunk({}, "stop")]
+    pieces = [
+        chunk({"role": "assistant", "content": ""}),
+        chunk({"content": content}, None, logprobs),
+        chunk({}, "stop"),
+    ]
     return b"".join([*pieces, *_usage_event(head, counted), DONE])
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bailiwick.backends.model import Call, Operation, UpstreamFailed
-from bailiwick.gateway.model import ModelRequest, Observation, Snapshot
+from bailiwick.gateway.model import ModelRequest, Snapshot
 from bailiwick.gateway.parameters import bounded_body
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
@@ -18,17 +18,15 @@ from bailiwick.gateway.targets import Target, targets
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request on its way, with the snapshot that it is answered from.
+    """A request on its way, with those who may answer it.
 
     Args:
         targets: what may be asked, in this order.
-        unit: whom the answer stays the same for.
     """
 
     request: ModelRequest
     targets: tuple[Target, ...]
     request_id: str
-    unit: str
 
 
 class Answering:
@@ -50,10 +48,9 @@ class Answering:
             BailiwickError: as `targets` and `Pins.target`.
         """
         if request.version is not None:
-            found = (await self._pins.target(request.model, request.version, snapshot),)
-        else:
-            found = tuple(targets(request, snapshot, unit))
-        return Asked(request, found, request_id, unit)
+            pinned = await self._pins.target(request.model, request.version, snapshot)
+            return Asked(request, (pinned,), request_id)
+        return Asked(request, tuple(targets(request, snapshot, unit)), request_id)
 
     async def whole(self, asked: Asked) -> tuple[Target, dict[str, Any]]:
         """The first answer, with the target that gave it.
@@ -101,12 +98,16 @@ class Answering:
                 return
 
     def _observe(self, asked: Asked, target: Target, started: float, *, failed: bool) -> None:
-        if target.counted:
-            latency_ms = (time.perf_counter() - started) * 1000
-            domain = target.served.domain.id
-            self._recorder.observe(
-                Observation(domain, target.version, asked.request_id, asked.unit, latency_ms, failed)
-            )
+        """One request logged when answered; a failed attempt counts against its version, and is no answer."""
+        if not target.counted:
+            return
+        domain, version = target.served.domain.id, target.version
+        latency_ms = (time.perf_counter() - started) * 1000
+        if failed:
+            self._recorder.record(domain, version, "failed", 1.0)
+            self._recorder.record(domain, version, "latency_ms", latency_ms)
+        else:
+            self._recorder.served(asked.request_id, domain, version, {"latency_ms": latency_ms, "failed": 0.0})
 
 
 def _call(asked: Asked, target: Target) -> Call:
@@ -115,5 +116,3 @@ def _call(asked: Asked, target: Target) -> Call:
     if asked.request.operation is not Operation.EMBEDDING:
         body = bounded_body(body, domain.generation, domain=domain.id)
     return Call(asked.request.operation, body, asked.request_id, domain.backend.timeout_s)
-
-

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import unquote
 
@@ -34,7 +36,8 @@ from bailiwick.gateway.ports import Recorder
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.requests import parse_feedback, parse_request
 from bailiwick.gateway.targets import Target
-from bailiwick.gateway.telemetry import Telemetry
+from bailiwick.gateway.telemetry import Telemetry, gauge
+from bailiwick.metrics.prometheus import CONTENT_TYPE, render
 from bailiwick.routing.model import AUTO
 
 DEFAULT_MAX_BODY_BYTES = 4 << 20
@@ -95,7 +98,7 @@ class Gateway:
                 exchange.status = 499
             except BailiwickError as error:
                 await exchange.fail(error)
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged with its trace; the client gets an answer whatever happens
                 _log.exception("request %s failed", exchange.request_id)
                 await exchange.fail_unexpectedly()
             finally:
@@ -128,19 +131,16 @@ class Gateway:
         await exchange.send({"type": "http.response.body", "body": b""})
 
     async def _feedback(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
         try:
-            feedback = parse_feedback(await read_body(headers, receive, self._max_body_bytes))
-            if feedback.domain not in self._reloader.snapshot.served:
-                raise NotFound(f"the model {feedback.domain!r} does not exist", what="model")
-            self._recorder.feedback(feedback)
+            asked = parse_feedback(await read_body(dict(scope["headers"]), receive, self._max_body_bytes))
+            stored = await asyncio.to_thread(self._recorder.feedback, **asdict(asked))
         except ClientGone:
             return
         except BailiwickError as error:
             status = status_of(error)
             await send_json(send, status, error_body(error, status))
             return
-        await send_json(send, 202, {"object": "feedback", "request_id": feedback.request_id, "accepted": True})
+        await send_json(send, 201, {"object": "feedback", **asdict(stored)})
 
     async def _models(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         ready = self._reloader.snapshot.served.values() if self._reloader.ready else ()
@@ -170,7 +170,7 @@ class Gateway:
         document = {
             "status": "ready" if stale is None else "stale",
             "reason": stale,
-            "revision": {"domains": snapshot.revision.domains, "traffic": snapshot.revision.traffic},
+            "revision": asdict(snapshot.revision),
             "built_at": snapshot.built_at.isoformat(),
             "domains": sorted(snapshot.table.ready),
             "problems": list(snapshot.problems),
@@ -178,15 +178,16 @@ class Gateway:
         await send_json(send, 200, document)
 
     async def _metrics(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        ready = self._reloader.ready
-        gauges = [
-            ("snapshot_stale", "1 while the stores cannot be read.", float(self._reloader.stale is not None)),
-            ("snapshot_reloads", "Snapshots swapped in since the start.", float(self._reloader.reloads)),
-            ("observations_dropped", "Observations lost to a full queue.", float(self._recorder.dropped)),
-            ("domains_ready", "Domains that can answer.", float(len(self._reloader.snapshot.table.ready) if ready else 0)),
+        reloader = self._reloader
+        ready = len(reloader.snapshot.table.ready) if reloader.ready else 0
+        families = [
+            *self.telemetry.families(),
+            gauge("snapshot_stale", "1 while the stores cannot be read.", reloader.stale is not None),
+            gauge("snapshot_reloads", "Snapshots swapped in since the start.", reloader.reloads),
+            gauge("domains_ready", "Domains that can answer.", ready),
+            *await asyncio.to_thread(self._recorder.families),
         ]
-        text = self.telemetry.exposition(gauges).encode()
-        await send_bytes(send, 200, text, [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")])
+        await send_bytes(send, 200, render(families).encode(), [(b"content-type", CONTENT_TYPE.encode())])
 
 
 class _Exchange:

@@ -25,7 +25,12 @@ _STATUS: dict[type[BailiwickError], int] = {
     BudgetExhausted: 429,
     Unavailable: 503,
 }
-_TYPES = {400: "invalid_request_error", 404: "invalid_request_error", 413: "invalid_request_error", 429: "rate_limit_error"}
+_TYPES = {
+    400: "invalid_request_error",
+    404: "invalid_request_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+}
 
 
 class TooLarge(InvalidInput):

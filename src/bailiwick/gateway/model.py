@@ -1,4 +1,4 @@
-"""The nouns of the gateway: what it serves (a snapshot), what it is asked, what it observes."""
+"""The nouns of the gateway: what it serves (a snapshot), what it is asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from bailiwick.backends.model import Operation
 from bailiwick.backends.ports import Backend
-from bailiwick.domains.model import Domain
+from bailiwick.domains.model import CatalogueVersion, Domain
 from bailiwick.routing.model import RoutingTable
 from bailiwick.routing.ports import DomainDetector
 from bailiwick.traffic.model import TrafficPlan
@@ -17,18 +17,17 @@ from bailiwick.traffic.model import TrafficPlan
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What a snapshot was made from. Another value means that something changed."""
+    """What a snapshot was made from. Another value means that something changed.
 
-    domains: int | str
+    Args:
+        domains: of the catalogue.
+        traffic: of all plans.
+        detector: of what detection has learned.
+    """
+
+    domains: CatalogueVersion
     traffic: int
-
-
-@dataclass(frozen=True, slots=True)
-class Catalogue:
-    """The active domains, and the default one."""
-
-    domains: tuple[Domain, ...]
-    default: str | None = None
+    detector: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,40 +82,23 @@ class ModelRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
-    """What one request showed of one version.
+class FeedbackRequest:
+    """What a client says of an answer; at least one of value, label and comment is there.
 
     Args:
-        unit: the stickiness unit that was assigned.
-        latency_ms: from the parsed request to the last byte of the answer.
-        failed: the model did not answer (a client's mistake is no failure).
-    """
-
-    domain: str
-    version: str
-    request_id: str
-    unit: str
-    latency_ms: float
-    failed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """What a client says of an answer.
-
-    Args:
-        request_id: ``x-request-id`` of the answer.
-        domain, version: that answered, from the answer's headers or its ``model``.
-        metric: what is judged; the default says whether the answer was right.
+        request_id: ``x-request-id`` of the answer, or its ``id``.
+        metric: what is judged; ``correct`` says whether the answer was right.
         value: true and false count as 1 and 0.
-        unit: the stickiness unit, where known.
+        label: what the answer should have been.
         comment: free words.
+        domain: that answered, where the client says so.
+        version: that answered, where the client says so.
     """
 
     request_id: str
-    domain: str
-    version: str
-    metric: str
-    value: float
-    unit: str | None = None
+    metric: str = "correct"
+    value: float | None = None
+    label: str | None = None
     comment: str | None = None
+    domain: str | None = None
+    version: str | None = None

@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 
 from bailiwick.backends.ports import Backend
+from bailiwick.domains.model import CatalogueVersion
 from bailiwick.errors import NotFound
 from bailiwick.gateway.model import Snapshot
 from bailiwick.gateway.snapshot import Compiler
@@ -20,7 +21,7 @@ class Pins:
 
     def __init__(self, compiler: Compiler) -> None:
         self._compiler = compiler
-        self._backends: OrderedDict[tuple[str, str, int], Backend] = OrderedDict()
+        self._backends: OrderedDict[tuple[str, str, CatalogueVersion], Backend] = OrderedDict()
         self._loading = asyncio.Lock()
 
     async def target(self, domain: str, version: str, snapshot: Snapshot) -> Target:
@@ -38,7 +39,7 @@ class Pins:
         return Target(served, version, backend, route, counted=False)
 
     async def _load(self, domain: str, version: str, snapshot: Snapshot) -> Backend:
-        key = (domain, version, hash(snapshot.revision.domains))
+        key = (domain, version, snapshot.revision.domains)
         async with self._loading:
             backend = self._backends.get(key)
             if backend is None:

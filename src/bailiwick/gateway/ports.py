@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from bailiwick.gateway.model import Catalogue, Feedback, Observation, Revision
+from bailiwick.domains.catalogue import Catalogue
+from bailiwick.gateway.model import Revision
+from bailiwick.metrics.model import Feedback
+from bailiwick.metrics.prometheus import Family
 from bailiwick.models.ports import FittedModel
 from bailiwick.registry.model import ModelVersion
 from bailiwick.routing.ports import DomainDetector
@@ -23,7 +26,7 @@ class Sources(Protocol):
         ...
 
     def catalogue(self) -> Catalogue:
-        """The active domains."""
+        """The domains that are served in this process."""
         ...
 
     def plans(self) -> Mapping[str, TrafficPlan]:
@@ -47,23 +50,41 @@ class Sources(Protocol):
         """
         ...
 
-    def detector(self) -> DomainDetector | None:
-        """The detector over the active domains, or None where nothing can be detected yet."""
+    def detector(self, catalogue: Catalogue) -> DomainDetector | None:
+        """The detector over these domains, or None where nothing can be detected yet."""
         ...
 
 
 class Recorder(Protocol):
-    """Where observations go. Both methods return at once; what cannot be kept is counted."""
+    """Where observations go; `MetricsService` is one."""
 
-    def observe(self, observation: Observation) -> None:
-        """Take an observation."""
+    def record(self, domain: str, version: str, metric: str, value: float) -> bool:
+        """Take one number; returns at once, False when it was dropped."""
         ...
 
-    def feedback(self, feedback: Feedback) -> None:
-        """Take a client's feedback."""
+    def served(self, request_id: str, domain: str, version: str, values: Mapping[str, float]) -> bool:
+        """Take one answered request with its numbers; returns at once, False when it was dropped."""
         ...
 
-    @property
-    def dropped(self) -> int:
-        """How many were lost because the queue was full."""
+    def feedback(
+        self,
+        request_id: str,
+        *,
+        metric: str = "correct",
+        value: float | None = None,
+        label: str | None = None,
+        comment: str | None = None,
+        domain: str | None = None,
+        version: str | None = None,
+    ) -> Feedback:
+        """Store a client's feedback. Called in a thread; on disk when this returns.
+
+        Raises:
+            InvalidInput: it does not fit.
+            Unavailable: it cannot be stored now.
+        """
+        ...
+
+    def families(self) -> list[Family]:
+        """Counters for Prometheus. Called in a thread."""
         ...

@@ -107,7 +107,7 @@ class Reloader:
             await asyncio.sleep(self._interval_s)
             try:
                 await self.look()
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged with its trace; the next look may go better
                 _log.exception("the snapshot cannot be renewed; serving on with the last one")
                 self._stale = "an unexpected error, see the log"
 

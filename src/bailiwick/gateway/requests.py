@@ -9,7 +9,7 @@ import orjson
 from bailiwick.backends.model import Operation
 from bailiwick.backends.text import content_text, last_user_text
 from bailiwick.errors import InvalidInput
-from bailiwick.gateway.model import Feedback, ModelRequest
+from bailiwick.gateway.model import FeedbackRequest, ModelRequest
 
 MAX_DEPTH = 64
 MAX_MESSAGES = 2_048
@@ -17,6 +17,7 @@ MAX_INPUTS = 2_048
 MAX_NAME = 200
 MAX_UNIT = 512
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+_FEEDBACK = frozenset({"request_id", "model", "value", "metric", "label", "comment"})
 _FORMATS = frozenset({"text", "json_object", "json_schema"})
 
 
@@ -164,37 +165,34 @@ def _is_tokens(value: Any) -> bool:
 _PARSERS = {Operation.CHAT: _chat, Operation.COMPLETION: _completion, Operation.EMBEDDING: _embedding}
 
 
-def parse_feedback(raw: bytes) -> Feedback:
-    """A client's feedback: ``{"request_id", "model": "domain@version", "value", "metric"?, "user"?, "comment"?}``.
+def parse_feedback(raw: bytes) -> FeedbackRequest:
+    """A client's feedback: ``{"request_id", "value", "metric"?, "label"?, "comment"?, "model"?}``.
+
+    ``model`` is the answer's: ``domain@version``. What the texts may hold is checked where they are stored.
 
     Raises:
         InvalidInput: naming the field that is wrong.
     """
     body = parse_object(raw)
-    unknown = set(body) - {"request_id", "model", "value", "metric", "user", "comment"}
+    unknown = sorted(set(body) - _FEEDBACK)
     if unknown:
-        raise _wrong(min(unknown), "is not a field of feedback")
-    request_id = _text(body, "request_id", MAX_NAME)
-    domain, version = _model(body)
-    if version is None:
-        raise _wrong("model", "must say which version answered", "`domain@version`, the answer's `model`")
+        raise _wrong(unknown[0][:100], "is not a field of feedback", sorted(_FEEDBACK))
+    request_id = _optional(body, "request_id", str)
+    if request_id is None:
+        raise _wrong("request_id", "is missing", "the answer's x-request-id header, or its id")
     value = body.get("value")
-    if not isinstance(value, int | float) or not -1e12 <= value <= 1e12:
+    if value is not None and not isinstance(value, int | float):
         raise _wrong("value", "must be a number, true or false")
-    metric = _text(body, "metric", 64) if body.get("metric") is not None else "correct"
-    if not metric.replace("_", "").replace(".", "").isalnum() or not metric.isascii():
-        raise _wrong("metric", f"{metric!r} is not a metric's name", "letters, digits, `_` and `.`")
-    unit = _text(body, "user", MAX_UNIT) if body.get("user") is not None else None
-    comment = _text(body, "comment", 4_000) if body.get("comment") is not None else None
-    bare_id = request_id.removeprefix("chatcmpl-").removeprefix("cmpl-")
-    return Feedback(bare_id, domain, version, metric, float(value), unit, comment)
-
-
-def _text(body: dict[str, Any], field: str, longest: int) -> str:
-    value = body.get(field)
-    if not isinstance(value, str) or not value or len(value) > longest:
-        raise _wrong(field, "must be a text", f"1 to {longest} characters")
-    return value
+    domain, version = (None, None) if body.get("model") is None else _model(body)
+    return FeedbackRequest(
+        request_id=request_id.removeprefix("chatcmpl-").removeprefix("cmpl-"),
+        metric=_optional(body, "metric", str) or "correct",
+        value=None if value is None else float(value),
+        label=_optional(body, "label", str),
+        comment=_optional(body, "comment", str),
+        domain=domain,
+        version=version,
+    )
 
 
 def _optional(body: dict[str, Any], field: str, kind: type) -> Any:

@@ -9,17 +9,17 @@ from bailiwick.backends.openai_http import OpenAiHttpBackend
 from bailiwick.backends.pool import UpstreamPool
 from bailiwick.backends.ports import Backend
 from bailiwick.clock import Clock
+from bailiwick.domains.catalogue import Catalogue
 from bailiwick.domains.model import Domain
-from bailiwick.errors import InvalidInput, NotFound
-from bailiwick.gateway.model import Served, Snapshot
+from bailiwick.errors import Conflict, InvalidInput, NotFound
+from bailiwick.gateway.model import Revision, Served, Snapshot
 from bailiwick.gateway.ports import Sources
 from bailiwick.routing.model import RoutingTable
+from bailiwick.routing.ports import DomainDetector
 from bailiwick.traffic.model import TrafficPlan
 
 UPSTREAM_VERSION = "upstream"
 """The version that an upstream domain without a traffic plan answers as."""
-
-_TRUE = frozenset({"1", "true", "yes", "on"})
 
 
 class Compiler:
@@ -28,7 +28,7 @@ class Compiler:
     Args:
         sources: domains, plans, models, the detector.
         pool: connections of upstream backends.
-        environment: API keys, and the variables that switch domains on.
+        environment: API keys.
         clock: for ``built_at`` and answers.
     """
 
@@ -47,17 +47,16 @@ class Compiler:
         revision = self._sources.revision()
         catalogue = self._sources.catalogue()
         plans = self._sources.plans()
-        known_detector = previous is not None and previous.revision.domains == revision.domains
-        detector = previous.detector if previous is not None and known_detector else self._sources.detector()
+        detector = self._detector(previous, revision, catalogue)
         before = {} if previous is None else previous.served
         served = {
-            domain.id: self._serve(domain, plans.get(domain.id), before.get(domain.id)) for domain in catalogue.domains
+            name: self._serve(domain, plans.get(name), before.get(name)) for name, domain in catalogue.domains.items()
         }
         table = RoutingTable(
             known=frozenset(served),
             ready=frozenset(name for name, entry in served.items() if entry.backends),
-            fallbacks={domain.id: domain.fallback for domain in catalogue.domains if domain.fallback is not None},
-            default=catalogue.default,
+            fallbacks={name: entry.domain.fallback for name, entry in served.items() if entry.domain.fallback},
+            default=catalogue.default_domain,
         )
         problems = tuple(f"{name}: {entry.problem}" for name, entry in served.items() if entry.problem)
         return Snapshot(revision, served, table, detector, self._clock.now(), problems)
@@ -74,17 +73,22 @@ class Compiler:
             raise NotFound(f"{version!r} is a version of {registered.domain!r}", what="model", requested=version)
         return self._backend(domain, version)
 
+    def _detector(self, previous: Snapshot | None, revision: Revision, catalogue: Catalogue) -> DomainDetector | None:
+        """The previous detector while neither the domains nor what was learned of them has changed."""
+        if previous is not None:
+            before = previous.revision
+            if (before.domains, before.detector) == (revision.domains, revision.detector):
+                return previous.detector
+        return self._sources.detector(catalogue)
+
     def _serve(self, domain: Domain, plan: TrafficPlan | None, before: Served | None) -> Served:
-        switch = domain.enabled_env_var
-        if switch is not None and self._environment.get(switch, "").lower() not in _TRUE:
-            return Served(domain, plan, {}, None, f"switched off: {switch} is not true")
         try:
             if plan is not None:
                 return self._serve_plan(domain, plan, before)
             if domain.backend.kind != "local":
                 backend = OpenAiHttpBackend(domain, self._pool, self._environment)
                 return Served(domain, None, {UPSTREAM_VERSION: backend}, UPSTREAM_VERSION)
-        except (NotFound, InvalidInput) as error:
+        except (NotFound, InvalidInput, Conflict) as error:
             if before is not None and before.backends:
                 return Served(before.domain, before.plan, before.backends, before.main, f"kept as before: {error}")
             return Served(domain, plan, {}, None, str(error))

@@ -63,5 +63,8 @@ def targets(request: ModelRequest, snapshot: Snapshot, unit: str) -> Iterator[Ta
 
 def _fallback(route: Route, domain: str) -> Route:
     return replace(
-        route, domain=domain, method=RouteMethod.FALLBACK, reason=f"{route.domain!r} cannot answer; {domain!r} stands in"
+        route,
+        domain=domain,
+        method=RouteMethod.FALLBACK,
+        reason=f"{route.domain!r} cannot answer; {domain!r} stands in",
     )

@@ -1,10 +1,12 @@
-"""Counters of the gateway, in Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
+"""What the gateway counts of itself, as Prometheus families."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
+
+from bailiwick.metrics.prometheus import Family, Sample
 
 _BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -27,35 +29,33 @@ class Telemetry:
         buckets[bisect_left(_BUCKETS_S, seconds)] += 1
         self._seconds[operation] = self._seconds.get(operation, 0.0) + seconds
 
-    def exposition(self, gauges: Iterable[tuple[str, str, float]]) -> str:
-        """Everything as text; ``gauges`` are (name, help, value)."""
-        lines = ["# HELP bailiwick_gateway_requests_total Requests by outcome.", _type("requests_total", "counter")]
-        for (operation, domain, version, status), number in sorted(self._requests.items()):
-            labels = f'operation="{operation}",domain="{domain}",version="{_escaped(version)}",status="{status}"'
-            lines.append(f"bailiwick_gateway_requests_total{{{labels}}} {number}")
-        lines += [
-            "# HELP bailiwick_gateway_request_duration_seconds From the request's head to the answer's last byte.",
-            _type("request_duration_seconds", "histogram"),
+    def families(self) -> list[Family]:
+        """Requests by outcome, their durations, and how many are being answered."""
+        requests = [
+            Sample(number, {"operation": operation, "domain": domain, "version": version, "status": str(status)})
+            for (operation, domain, version, status), number in sorted(self._requests.items())
         ]
-        for operation, buckets in sorted(self._durations.items()):
-            lines += self._histogram(operation, buckets)
-        for name, meaning, value in (*gauges, ("in_flight_requests", "Requests being answered.", self.in_flight)):
-            lines += [f"# HELP bailiwick_gateway_{name} {meaning}", _type(name, "gauge")]
-            lines.append(f"bailiwick_gateway_{name} {value:g}")
-        return "\n".join(lines) + "\n"
+        durations = [sample for operation in sorted(self._durations) for sample in self._duration(operation)]
+        return [
+            Family("bailiwick_gateway_requests_total", "counter", "Requests for a model by outcome.", requests),
+            Family(
+                "bailiwick_gateway_request_duration_seconds",
+                "histogram",
+                "From the request's head to the answer's last byte.",
+                durations,
+            ),
+            gauge("in_flight_requests", "Requests for a model that are being answered.", self.in_flight),
+        ]
 
-    def _histogram(self, operation: str, buckets: list[int]) -> Iterable[str]:
-        name, so_far = "bailiwick_gateway_request_duration_seconds", 0
-        for bound, number in zip((*_BUCKETS_S, "+Inf"), buckets, strict=True):
+    def _duration(self, operation: str) -> Iterator[Sample]:
+        so_far = 0
+        for bound, number in zip((*_BUCKETS_S, "+Inf"), self._durations[operation], strict=True):
             so_far += number
-            yield f'{name}_bucket{{operation="{operation}",le="{bound}"}} {so_far}'
-        yield f'{name}_sum{{operation="{operation}"}} {self._seconds[operation]:.6f}'
-        yield f'{name}_count{{operation="{operation}"}} {so_far}'
+            yield Sample(so_far, {"operation": operation, "le": str(bound)}, "_bucket")
+        yield Sample(self._seconds[operation], {"operation": operation}, "_sum")
+        yield Sample(so_far, {"operation": operation}, "_count")
 
 
-def _type(name: str, kind: str) -> str:
-    return f"# TYPE bailiwick_gateway_{name} {kind}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def gauge(name: str, meaning: str, value: float) -> Family:
+    """A gauge of the gateway without labels."""
+    return Family(f"bailiwick_gateway_{name}", "gauge", meaning, [Sample(value, {})])

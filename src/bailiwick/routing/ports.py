@@ -8,8 +8,8 @@ from bailiwick.detection.model import Detection
 
 
 class DomainDetector(Protocol):
-    """Says which domain a text belongs to. Immutable, safe to call from several threads, a fraction of a millisecond."""
+    """Says which domain a text belongs to. Immutable, safe to share between threads, quick."""
 
     def detect(self, text: str) -> Detection:
-        """The detection of one text; ``domain`` is None where the detector abstains. Never raises, whatever the text."""
+        """The detection of one text; ``domain`` is None where the detector abstains. Never raises."""
         ...
