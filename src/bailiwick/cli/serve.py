@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -111,9 +113,17 @@ async def _serve(platform: Platform, listening: socket.socket, announce: Callabl
         )
         if announce is not None:
             announce()
+        _end_quietly()
         await uvicorn.Server(config).serve(sockets=[listening])
     finally:
         await server.stop()
+
+
+def _end_quietly() -> None:
+    """Let the signal that uvicorn raises again after draining change nothing, so that what is queued gets written."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
 
 
 @app.command()
