@@ -1,4 +1,4 @@
-"""The Prometheus text format, version 0.0.4, as far as counters, gauges and summaries need it."""
+"""The Prometheus text format, version 0.0.4, as far as counters, gauges, summaries and histograms need it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value with its labels. ``suffix`` is ``_sum`` or ``_count`` in a summary."""
+    """One value with its labels. ``suffix`` is ``_sum``, ``_count`` or ``_bucket`` in a summary or histogram."""
 
     value: float
     labels: Mapping[str, str]
@@ -25,7 +25,7 @@ class Family:
     """A metric with its samples. Counters are named ``..._total``."""
 
     name: str
-    kind: Literal["counter", "gauge", "summary"]
+    kind: Literal["counter", "gauge", "summary", "histogram"]
     help: str
     samples: Sequence[Sample]
 
