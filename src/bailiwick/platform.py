@@ -6,6 +6,8 @@ from functools import cached_property
 
 from bailiwick.clock import Clock, SystemClock
 from bailiwick.governance.audit import AuditTrail
+from bailiwick.graph.ports import GraphStore
+from bailiwick.graph.sql import SqlGraphStore
 from bailiwick.settings import Settings
 from bailiwick.storage.database import Database
 from bailiwick.storage.migrate import upgrade
@@ -34,6 +36,11 @@ class Platform:
     def audit(self) -> AuditTrail:
         """The audit trail."""
         return AuditTrail(self.database, self.clock)
+
+    @cached_property
+    def graph(self) -> GraphStore:
+        """The knowledge graph: in the main database, or on a Bolt server when one is named."""
+        return SqlGraphStore(self.database, self.audit, self.clock)
 
     def close(self) -> None:
         """Give back every connection that was opened."""
