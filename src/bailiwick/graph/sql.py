@@ -369,7 +369,7 @@ class SqlGraphStore:
         """Nothing to give back: the connections belong to the main database."""
 
 
-def _tagged(domain: str, min_score: float = 0.0) -> Select[tuple[str]]:
+def _tagged(domain: str, min_score: float = 0.0) -> Select[str]:
     return select(graph_tag.c.element_id).where(graph_tag.c.domain == domain, graph_tag.c.score >= min_score)
 
 
