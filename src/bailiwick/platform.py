@@ -6,6 +6,8 @@ from functools import cached_property
 
 from bailiwick.clock import Clock, SystemClock
 from bailiwick.governance.audit import AuditTrail
+from bailiwick.graph.bolt import BoltServer
+from bailiwick.graph.neo4j import Neo4jGraphStore
 from bailiwick.graph.ports import GraphStore
 from bailiwick.graph.sql import SqlGraphStore
 from bailiwick.settings import Settings
@@ -40,7 +42,12 @@ class Platform:
     @cached_property
     def graph(self) -> GraphStore:
         """The knowledge graph: in the main database, or on a Bolt server when one is named."""
-        return SqlGraphStore(self.database, self.audit, self.clock)
+        settings = self.settings
+        if settings.graph_url is None:
+            return SqlGraphStore(self.database, self.audit, self.clock)
+        password = settings.graph_password.get_secret_value() if settings.graph_password else None
+        server = BoltServer(settings.graph_url, settings.graph_user, password, self.clock)
+        return Neo4jGraphStore(server, self.database, self.audit, self.clock)
 
     def close(self) -> None:
         """Give back every connection that was opened."""
