@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -349,6 +350,21 @@ def test_sync__witness_no_longer_sees_it__owner_alone_decides(store: GraphStore)
     put(store, C, source="queries")
 
     assert put(store, source="ddl").tombstoned == 1
+
+
+def test_sync__four_sources_at_once__nothing_is_doubled_or_lost(store: GraphStore) -> None:
+    def sync(number: int) -> None:
+        put(store, A, B, AB, node(f"bank.own{number}"), source=f"source{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(sync, range(4)))
+
+    assert names(list(store.nodes())) == {"bank.a", "bank.b", *(f"bank.own{number}" for number in range(4))}
+    assert len(list(store.nodes())) == 6
+    assert len(list(store.edges())) == 1
+    for number in range(3):
+        put(store, source=f"source{number}")
+    assert names(list(store.nodes())) == {"bank.a", "bank.b", "bank.own3"}
 
 
 # ---- reading
