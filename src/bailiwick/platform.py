@@ -107,6 +107,10 @@ class Platform:
             self.database, self.audit, self.clock, lambda: self.graph, self._domains_now, self.settings.seed
         )
 
+    def _domains_now(self) -> DomainsFrom:
+        self.domain_watch.step()
+        return DomainsFrom(self.domain_watch.current, self.settings.domains_url or LOCAL)
+
     @cached_property
     def datasets(self) -> DatasetService:
         """Training data."""
