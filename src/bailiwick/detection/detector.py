@@ -22,7 +22,6 @@ from bailiwick.domains.model import Domain
 
 _RANKED = 5
 _NOTHING = Detection(None, 0.0, NONE, ())
-_UNLIKELY = 1e-4
 
 
 class Detector:
@@ -121,8 +120,9 @@ class Detector:
         return np.asarray(kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-12))
 
     def _likely(self, row: Floats) -> dict[str, float]:
-        """The classifier's domains; without those too unlikely to matter."""
-        return {self._names[position]: float(row[position]) for position in np.flatnonzero(row > _UNLIKELY)}
+        """The classifier's best domains: as many as are ranked."""
+        best = row.argsort()[-_RANKED:].tolist()
+        return {self._names[position]: float(row[position]) for position in best}
 
     def _decide(self, found: Sequence[Candidate]) -> Detection:
         if not found:

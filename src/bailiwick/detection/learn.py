@@ -79,9 +79,7 @@ def fingerprint_of(examples: Examples, seed: int) -> str:
     """A hash of the recipe, the seed, and the examples in any order."""
     digest = hashlib.sha256(f"{RECIPE}\0{seed}".encode())
     for line in sorted(
-        json.dumps([domain, each.label, each.text, each.unit])
-        for domain, found in examples.items()
-        for each in found
+        json.dumps([domain, each.label, each.text, each.unit]) for domain, found in examples.items() for each in found
     ):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
