@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 
 from bailiwick.clock import Clock, SystemClock
+from bailiwick.detection.service import LOCAL, DetectionService, DomainsFrom
 from bailiwick.domains.remote import RemoteDomains
 from bailiwick.domains.service import DomainService
 from bailiwick.domains.sources import CacheSource, CataloguePublisher, DatabaseSource, FileSource, SourceChain
 from bailiwick.domains.watch import CatalogueWatch
 from bailiwick.governance.audit import AuditTrail
+from bailiwick.graph.ports import GraphStore
+from bailiwick.graph.sql import SqlGraphStore
 from bailiwick.settings import Settings
 from bailiwick.storage.cache import Cache, MemoryCache, RedisCache
 from bailiwick.storage.database import Database
@@ -68,6 +71,22 @@ class Platform:
                 FileSource(settings.domains_file) if settings.domains_file is not None else None,
             )
         return CatalogueWatch(chain, settings.reload_interval_s)
+
+    @cached_property
+    def graph(self) -> GraphStore:
+        """The knowledge graph: in the main database, or on a Bolt server when one is named."""
+        return SqlGraphStore(self.database, self.audit, self.clock)
+
+    @cached_property
+    def detection(self) -> DetectionService:
+        """From texts and assets to their domains."""
+        return DetectionService(
+            self.database, self.audit, self.clock, lambda: self.graph, self._domains_now, self.settings.seed
+        )
+
+    def _domains_now(self) -> DomainsFrom:
+        self.domain_watch.step()
+        return DomainsFrom(self.domain_watch.current, self.settings.domains_url or LOCAL)
 
     def close(self) -> None:
         """Give back every connection that was opened."""

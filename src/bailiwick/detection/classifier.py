@@ -53,8 +53,10 @@ class TextClassifier:
         ]
         if len(answers) == 1:
             return answers[0]
-        share = 1 / len(answers)
-        return sum(each[0] for each in answers) * share, sum(each[1] for each in answers) * share
+        probabilities, familiarity = answers[0]
+        for more_probabilities, more_familiarity in answers[1:]:
+            probabilities, familiarity = probabilities + more_probabilities, familiarity + more_familiarity
+        return probabilities / len(answers), familiarity / len(answers)
 
     @property
     def labels(self) -> int:
@@ -112,8 +114,8 @@ def samples(examples: Mapping[str, Sequence[LabelledText]]) -> tuple[list[Sample
             finer = each.label if counts[each.label] >= FEWEST_EXAMPLES else common
             kept.append(Sample(each.text, domain, f"{domain}{SEPARATOR}{finer}", each.unit))
     if len({each.domain for each in kept}) < 2:
-        for each in kept:
-            skipped[each.domain] = "no other domain has examples to tell it apart from"
+        for one in kept:
+            skipped[one.domain] = "no other domain has examples to tell it apart from"
         kept = []
     return kept, skipped
 

@@ -166,7 +166,7 @@ def _judge(
     judges = np.maximum(1, np.sum(held_out, axis=0))
     for number, mask in enumerate(held_out):
         rows = np.flatnonzero(mask)
-        texts = [found[row].text for row in rows]
+        texts = [each.text for each in _split(found, mask)[1]]
         said, known = only(classifier, number).predict(texts) if texts else (probabilities[rows], familiarity[rows])
         probabilities[rows] += said / judges[rows, None]
         familiarity[rows] += known / judges[rows]
@@ -174,11 +174,11 @@ def _judge(
             continue
         learned = telling_words((each.text, each.domain) for each in _split(found, mask)[0])
         matcher = KeywordMatcher(vocabulary_of(domain, learned.get(domain.id)) for domain in domains)
-        for row, text in zip(rows, texts, strict=True):
+        for row, text in zip(rows.tolist(), texts, strict=True):
             for domain, nats in matcher.evidence(text)[0].items():
                 if domain in at:
                     evidence[row, at[domain]] = nats
-    truth = np.array([at[found[row].domain] for row in chosen], int)
+    truth = np.array([at[each.domain] for each in found])[chosen]
     return _Judged(probabilities[chosen], evidence[chosen], familiarity[chosen], truth)
 
 

@@ -64,7 +64,8 @@ def newest_revision(connection: Connection) -> int:
 
 def state(connection: Connection, revision: int) -> Mapping[str, Any] | None:
     """One learned state without its files."""
-    return connection.execute(select(detection_state).where(detection_state.c.revision == revision)).mappings().first()
+    row = connection.execute(select(detection_state).where(detection_state.c.revision == revision)).mappings().first()
+    return None if row is None else dict(row)
 
 
 def state_files(connection: Connection, revision: int) -> dict[str, bytes]:

@@ -38,11 +38,10 @@ def tags_of_run(
     by_hand: dict[str, dict[str, float]] = {}
     for tag in manual:
         by_hand.setdefault(tag.element_id, {})[tag.domain] = tag.score
-    own = {
-        node: {found.domain: found.score}
-        for node, found in detections.items()
-        if found.domain in agents and node not in by_hand
-    }
+    own: dict[str, dict[str, float]] = {}
+    for node, found in detections.items():
+        if found.domain is not None and found.domain in agents and node not in by_hand:
+            own[node] = {found.domain: found.score}
     fixed = {node: scores for node, scores in by_hand.items() if node in nodes}
     known = {node: {d: s for d, s in scores.items() if d in agents} for node, scores in fixed.items()}
     kinds = {node.id: node.kind for node in nodes.values()}
