@@ -5,18 +5,24 @@ from __future__ import annotations
 from functools import cached_property
 
 from bailiwick.clock import Clock, SystemClock
+from bailiwick.datasets.service import DatasetService
 from bailiwick.detection.service import LOCAL, DetectionService, DomainsFrom
 from bailiwick.domains.remote import RemoteDomains
 from bailiwick.domains.service import DomainService
 from bailiwick.domains.sources import CacheSource, CataloguePublisher, DatabaseSource, FileSource, SourceChain
 from bailiwick.domains.watch import CatalogueWatch
+from bailiwick.evaluation.service import EvaluationService
 from bailiwick.governance.audit import AuditTrail
 from bailiwick.graph.ports import GraphStore
 from bailiwick.graph.sql import SqlGraphStore
+from bailiwick.models import catalogue
+from bailiwick.registry.artefacts import ArtefactStore
+from bailiwick.registry.service import RegistryService
 from bailiwick.settings import Settings
 from bailiwick.storage.cache import Cache, MemoryCache, RedisCache
 from bailiwick.storage.database import Database
 from bailiwick.storage.migrate import upgrade
+from bailiwick.training.service import TrainingService
 
 
 class Platform:
@@ -87,6 +93,35 @@ class Platform:
     def _domains_now(self) -> DomainsFrom:
         self.domain_watch.step()
         return DomainsFrom(self.domain_watch.current, self.settings.domains_url or LOCAL)
+
+    @cached_property
+    def datasets(self) -> DatasetService:
+        """Training data."""
+        return DatasetService(self.database, self.audit, self.clock)
+
+    @cached_property
+    def registry(self) -> RegistryService:
+        """Model versions and their artefacts."""
+        artefacts = ArtefactStore(self.settings.home / "artefacts")
+        return RegistryService(self.database, self.audit, self.clock, artefacts, catalogue.family)
+
+    @cached_property
+    def training(self) -> TrainingService:
+        """Training runs."""
+        return TrainingService(
+            self.database,
+            self.audit,
+            self.clock,
+            self.datasets,
+            self.registry,
+            catalogue.family,
+            usual_settings=catalogue.usual_settings,
+        )
+
+    @cached_property
+    def evaluation(self) -> EvaluationService:
+        """Evaluations of model versions."""
+        return EvaluationService(self.database, self.audit, self.clock, self.datasets, self.training, self.registry)
 
     def close(self) -> None:
         """Give back every connection that was opened."""

@@ -25,7 +25,12 @@ from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 
 # Each module offers `router`.
-_ROUTERS: list[str] = ["bailiwick.api.domains"]
+_ROUTERS: list[str] = [
+    "bailiwick.api.domains",
+    "bailiwick.api.datasets",
+    "bailiwick.api.training",
+    "bailiwick.api.models",
+]
 
 STATUS: dict[type[BailiwickError], int] = {
     InvalidInput: 422,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ from bailiwick.errors import InvalidInput
 from bailiwick.models.linear_text.artefact import from_files, to_files
 from bailiwick.models.linear_text.fit import Schedule, batch_by_size, epochs_by_size, fit, rate_by_batch
 from bailiwick.models.linear_text.fitted import LinearTextModel
-from bailiwick.models.linear_text.network import Floats, fresh_weights, warm_weights
-from bailiwick.models.linear_text.vocabulary import learn
+from bailiwick.models.linear_text.network import Floats, Weights, fresh_weights, warm_weights
+from bailiwick.models.linear_text.vocabulary import Vocabulary, learn
 from bailiwick.models.model import EpochLoss, LabelledText, ModelCard
 from bailiwick.models.ports import FittedModel
 from bailiwick.models.settings import Parameter, Value, resolve
@@ -30,6 +30,9 @@ PARAMETERS = {
     "weight_decay": Parameter(1e-4, 0.0, 10.0, "pull of the term vectors towards zero"),
     "feature_dropout": Parameter(0.1, 0.0, 0.9, "share of features hidden in a step"),
     "hidden_dropout": Parameter(0.4, 0.0, 0.9, "share of the hidden layer hidden in a step"),
+    "refit": Parameter(
+        0, 0, 1, "1 trains once more, on examples and validation together, for the epochs that validation chose"
+    ),
     "min_count": Parameter(0, 0, 1000, "texts that a term must be found in; 0 chooses by their number"),
     "shortest_piece": Parameter(2, 1, 8, "characters of the shortest piece of a word"),
     "longest_piece": Parameter(5, 1, 8, "characters of the longest piece of a word"),
@@ -61,42 +64,28 @@ class LinearTextFamily:
         """Fit on the examples; see `ModelFamily.train`.
 
         The labels of the model are those of the examples. From a start, terms and labels that it knows keep what they
-        had learned, new ones begin afresh; its hidden size and sizes of pieces are kept.
+        had learned, new ones begin afresh; its hidden size and sizes of pieces are kept. Calibration and familiarity
+        rest on the validation texts, before any refit; without enough of them on the examples, which flatters.
         """
         chosen = resolve(NAME, PARAMETERS, settings)
         labels = _labels(examples)
         earlier = _as_start(start, chosen, settings or {})
-        texts = [example.text for example in examples]
-        at = {label: position for position, label in enumerate(labels)}
-        truth = np.array([at[example.label] for example in examples])
-        held_out = [example for example in validation if example.label in at]
-        generator = np.random.default_rng(seed)
-
-        vocabulary = learn(
-            texts,
-            min_count=int(chosen["min_count"]) or (1 if len(texts) < _RARE_TERMS_BELOW else 2),
-            shortest=int(chosen["shortest_piece"]),
-            longest=int(chosen["longest_piece"]),
-            start=earlier.vocabulary if earlier else None,
-        )
-        weights = fresh_weights(len(vocabulary.terms), int(chosen["hidden"]), len(labels), generator)
-        if earlier:
-            shared = [(at[label], old) for old, label in enumerate(earlier.card.labels) if label in at]
-            weights = warm_weights(weights, earlier.weights, shared)
-        features = vocabulary.matrix(texts)
-        checks = None
-        if held_out:
-            checks = (vocabulary.matrix([e.text for e in held_out]), np.array([at[e.label] for e in held_out]))
-        schedule = _schedule(chosen, len(texts), earlier)
-        with threadpool_limits(1, "blas"):  # the matrices are small: more threads triple the CPU time for nothing
-            weights = fit(weights, features, truth, checks, schedule, generator, progress)
-        # Artefacts keep half precision; so does the model from the start, or it would change when it is loaded.
-        weights = replace(weights, terms=weights.terms.astype(np.float16).astype(np.float32))
-        enough = len(held_out) >= _FEWEST_FOR_TEMPERATURE
-        temperature = fit_temperature(weights.scores(checks[0]), checks[1]) if checks and enough else 1.0
-        card = ModelCard(NAME, labels, weights.count, chosen)
-        reference = weights.scores(checks[0] if checks and enough else features).astype(np.float64) / temperature
-        return LinearTextModel(card, vocabulary, weights, temperature, _quantiles(reference))
+        held_out = [example for example in validation if example.label in set(labels)]
+        schedule = _schedule(chosen, len(examples), earlier)
+        refit = bool(chosen["refit"] and held_out)
+        tell = _numbered(progress, 0, schedule.epochs * (1 + refit)) if progress else None
+        learned = _fit(examples, held_out, labels, chosen, schedule, earlier, seed, tell)
+        judge = held_out if len(held_out) >= _FEWEST_FOR_TEMPERATURE else examples
+        scores = learned.weights.scores(learned.vocabulary.matrix([example.text for example in judge]))
+        truth = _positions(judge, labels)
+        temperature = fit_temperature(scores, truth) if judge is held_out else 1.0
+        if refit:
+            tell = _numbered(progress, schedule.epochs, schedule.epochs * 2) if progress else None
+            again = replace(schedule, stop_after=learned.best_epoch)
+            learned = _fit([*examples, *held_out], [], labels, chosen, again, earlier, seed, tell)
+        card = ModelCard(NAME, labels, learned.weights.count, chosen)
+        energies = _quantiles(scores.astype(np.float64) / temperature)
+        return LinearTextModel(card, learned.vocabulary, learned.weights, temperature, energies)
 
     def save(self, model: FittedModel) -> Mapping[str, bytes]:
         """The artefact of a model of this family.
@@ -109,6 +98,61 @@ class LinearTextFamily:
     def load(self, files: Mapping[str, bytes]) -> LinearTextModel:
         """The model of an artefact; see `ModelFamily.load`."""
         return from_files(files, NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    vocabulary: Vocabulary
+    weights: Weights
+    best_epoch: int
+
+
+def _fit(
+    examples: Sequence[LabelledText],
+    held_out: Sequence[LabelledText],
+    labels: tuple[str, ...],
+    chosen: Mapping[str, Value],
+    schedule: Schedule,
+    earlier: LinearTextModel | None,
+    seed: int,
+    progress: Callable[[EpochLoss], None] | None,
+) -> _Learned:
+    generator = np.random.default_rng(seed)
+    texts = [example.text for example in examples]
+    vocabulary = learn(
+        texts,
+        min_count=int(chosen["min_count"]) or (1 if len(texts) < _RARE_TERMS_BELOW else 2),
+        shortest=int(chosen["shortest_piece"]),
+        longest=int(chosen["longest_piece"]),
+        start=earlier.vocabulary if earlier else None,
+    )
+    weights = fresh_weights(len(vocabulary.terms), int(chosen["hidden"]), len(labels), generator)
+    if earlier:
+        at = {label: position for position, label in enumerate(labels)}
+        shared = [(at[label], old) for old, label in enumerate(earlier.card.labels) if label in at]
+        weights = warm_weights(weights, earlier.weights, shared)
+    features = vocabulary.matrix(texts)
+    checks = None
+    if held_out:
+        checks = (vocabulary.matrix([example.text for example in held_out]), _positions(held_out, labels))
+    with threadpool_limits(1, "blas"):  # the matrices are small: more threads triple the CPU time for nothing
+        weights, best = fit(weights, features, _positions(examples, labels), checks, schedule, generator, progress)
+    # Artefacts keep half precision; so does the model from the start, or it would change when it is loaded.
+    return _Learned(vocabulary, replace(weights, terms=weights.terms.astype(np.float16).astype(np.float32)), best)
+
+
+def _positions(examples: Sequence[LabelledText], labels: tuple[str, ...]) -> NDArray[np.int64]:
+    at = {label: position for position, label in enumerate(labels)}
+    return np.array([at[example.label] for example in examples], np.int64)
+
+
+def _numbered(progress: Callable[[EpochLoss], None], before: int, epochs: int) -> Callable[[EpochLoss], None]:
+    """The progress of one of two fits, told as part of the whole."""
+
+    def tell(loss: EpochLoss) -> None:
+        progress(replace(loss, epoch=before + loss.epoch, epochs=epochs))
+
+    return tell
 
 
 def _labels(examples: Sequence[LabelledText]) -> tuple[str, ...]:
@@ -173,7 +217,8 @@ def _schedule(chosen: Mapping[str, Value], examples: int, earlier: LinearTextMod
     return Schedule(
         epochs=int(chosen["epochs"]) or (usual if earlier else epochs_by_size(examples, batch, usual)),
         batch=batch,
-        rate=float(chosen["learning_rate"]) or rate_by_batch(batch),
+        # A warm start moves half as far: it must not forget before it has learned.
+        rate=float(chosen["learning_rate"]) or rate_by_batch(batch) * (0.5 if earlier else 1.0),
         weight_decay=float(chosen["weight_decay"]),
         feature_dropout=float(chosen["feature_dropout"]),
         hidden_dropout=float(chosen["hidden_dropout"]),

@@ -23,7 +23,7 @@ _LOSS_SAMPLE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how boldly to train; `by_size` fills in what is not asked for."""
+    """How long and how boldly to train. ``stop_after`` ends it earlier without changing the learning rates before."""
 
     epochs: int
     batch: int
@@ -31,6 +31,7 @@ class Schedule:
     weight_decay: float
     feature_dropout: float
     hidden_dropout: float
+    stop_after: int | None = None
 
 
 def batch_by_size(examples: int) -> int:
@@ -71,8 +72,8 @@ def fit(
     schedule: Schedule,
     generator: np.random.Generator,
     progress: Callable[[EpochLoss], None] | None,
-) -> Weights:
-    """Train in place; the weights of the epoch with the lowest validation loss (without validation: the last).
+) -> tuple[Weights, int]:
+    """Train in place; the weights and number of the epoch with the lowest validation loss (without: the last).
 
     The learning rate warms up over the first 5 % of the steps and falls to 1 % along half a cosine. The training loss
     of an epoch is measured without dropout, on at most 2,000 of the examples, always the same.
@@ -82,8 +83,9 @@ def fit(
     sample = np.sort(generator.permutation(count)[:_LOSS_SAMPLE])
     seen = (features[sample], truth[sample])
     total = schedule.epochs * math.ceil(count / schedule.batch)
-    best, best_loss = weights, math.inf
-    for epoch in range(1, schedule.epochs + 1):
+    last = schedule.stop_after or schedule.epochs
+    best, best_epoch, best_loss = weights, last, math.inf
+    for epoch in range(1, last + 1):
         order = generator.permutation(count)
         for begin in range(0, count, schedule.batch):
             rows = order[begin : begin + schedule.batch]
@@ -99,8 +101,8 @@ def fit(
         if progress:
             progress(EpochLoss(epoch, schedule.epochs, _loss(weights, *seen), validation_loss))
         if validation_loss is not None and validation_loss < best_loss:
-            best, best_loss = (weights.copy() if epoch < schedule.epochs else weights), validation_loss
-    return best
+            best, best_epoch, best_loss = (weights.copy() if epoch < last else weights), epoch, validation_loss
+    return best, best_epoch
 
 
 def _shape(done: float) -> float:
