@@ -27,6 +27,7 @@ from bailiwick.platform import Platform
 # Each module offers `router`.
 _ROUTERS: list[str] = [
     "bailiwick.api.domains",
+    "bailiwick.api.detection",
     "bailiwick.api.datasets",
     "bailiwick.api.training",
     "bailiwick.api.models",

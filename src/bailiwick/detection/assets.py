@@ -9,19 +9,23 @@ from bailiwick.detection.words import MAX_CHARACTERS, words
 from bailiwick.graph.model import Edge, EdgeKind, Node, NodeKind
 
 # What readers put into a node's properties that people wrote, or that tells what the values mean.
-_SPEAKING = ("comment", "description", "semantic_type", "text", "command", "application", "sub_application", "file_path",
-             "member", "memname")  # fmt: skip
+_SPEAKING = (
+    "comment", "description", "semantic_type", "text", "command", "application", "sub_application", "file_path",
+    "member",
+)  # fmt: skip
 _MOST_COLUMNS = 200
 
 # Words of SQL that stand in every statement and say nothing of its subject.
-_SQL = frozenset(
-    "select from where and or not in is null as on join left right inner outer full cross group by order having "
-    "insert into overwrite update set delete create table view external if exists values union all distinct case when "
-    "then else end with partition partitioned stored location format row fields terminated delimited using merge "
-    "matched limit between like cast coalesce count sum min max avg over desc asc int string bigint decimal varchar "
-    "char date timestamp double float boolean primary key foreign references constraint default comment drop alter "
-    "true false begin commit".split()
-)
+_SQL = frozenset((
+    "select", "from", "where", "and", "or", "not", "in", "is", "null", "as", "on", "join", "left", "right", "inner",
+    "outer", "full", "cross", "group", "by", "order", "having", "insert", "into", "overwrite", "update", "set",
+    "delete", "create", "table", "view", "external", "if", "exists", "values", "union", "all", "distinct", "case",
+    "when", "then", "else", "end", "with", "partition", "partitioned", "stored", "location", "format", "row",
+    "fields", "terminated", "delimited", "using", "merge", "matched", "limit", "between", "like", "cast", "coalesce",
+    "count", "sum", "min", "max", "avg", "over", "desc", "asc", "int", "string", "bigint", "decimal", "varchar",
+    "char", "date", "timestamp", "double", "float", "boolean", "primary", "key", "foreign", "references",
+    "constraint", "default", "comment", "drop", "alter", "true", "false", "begin", "commit",
+))  # fmt: skip
 
 
 def column_names(nodes: Mapping[str, Node], edges: Iterable[Edge]) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -57,7 +58,16 @@ class Detector:
         self._columns = np.array(columns, int)
         self._names = [] if self._classifier is None else [self._classifier.domains[column] for column in columns]
         self._at = {name: position for position, name in enumerate(self._names)}
-        points = learned.thresholds if learned else {}
+        self._set_threshold(threshold)
+
+    def with_threshold(self, threshold: float | None) -> Detector:
+        """The same detector with another threshold, at no cost."""
+        other = copy(self)
+        other._set_threshold(threshold)
+        return other
+
+    def _set_threshold(self, threshold: float | None) -> None:
+        points = self.learned.thresholds if self.learned else {}
         fitted = points.get(f"{DEFAULT_OPERATING_POINT:g}", KEYWORD_THRESHOLD)
         self.classifier_threshold = fitted if threshold is None else threshold
         self.keyword_threshold = KEYWORD_THRESHOLD if threshold is None else threshold

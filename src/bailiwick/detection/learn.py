@@ -50,7 +50,7 @@ class Learned:
     fingerprint: str
     words: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     classifier: TextClassifier | None = None
-    combination: Combination = Combination()
+    combination: Combination = field(default_factory=Combination)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     examples: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)

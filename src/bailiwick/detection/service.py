@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,11 +16,20 @@ from bailiwick.detection.artefact import from_files, to_files
 from bailiwick.detection.assets import asset_text, column_names
 from bailiwick.detection.detector import Detector
 from bailiwick.detection.learn import Examples, Learned, cpu_seconds, fingerprint_of, learn, merged, own_examples
-from bailiwick.detection.model import Detection, DetectionReport, DomainSummary, LearningReport
+from bailiwick.detection.model import (
+    AssetExplanation,
+    AssetTag,
+    Detection,
+    DetectionReport,
+    DomainSummary,
+    LearningReport,
+)
 from bailiwick.detection.tagging import ASSET_THRESHOLD, is_manual, summarise, tags_of_run
-from bailiwick.domains.catalogue import Catalogue
+from bailiwick.domains.catalogue import Catalogue, build_catalogue
+from bailiwick.domains.remote import RemoteDomains
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
+from bailiwick.graph.model import EdgeKind
 from bailiwick.graph.ports import GraphStore
 from bailiwick.models.model import EpochLoss
 from bailiwick.storage.database import Database
@@ -35,6 +45,20 @@ class DomainsFrom:
 
     catalogue: Catalogue
     source: str = LOCAL
+
+
+def domains_at(url: str) -> DomainsFrom:
+    """The domains of another Bailiwick, as they are now.
+
+    Raises:
+        InvalidInput: the URL or the answer cannot be read.
+        NotFound: there is no Bailiwick at that address, or it has no domains.
+        Unavailable: it does not answer.
+    """
+    state = RemoteDomains(url).load()
+    if state is None:
+        raise NotFound(f"the Bailiwick at {url!r} has no domains", what="domains_url", requested=url)
+    return DomainsFrom(build_catalogue(state, os.environ), url)
 
 
 class DetectionService:
@@ -66,6 +90,7 @@ class DetectionService:
         self._seed = seed
         self._loaded: tuple[int, Learned] | None = None
         self._loading = threading.Lock()
+        self._built: tuple[Any, Detector] | None = None
 
     # The detector
 
@@ -88,11 +113,15 @@ class DetectionService:
             raise InvalidInput(
                 f"a threshold is a score, got {threshold!r}", what="threshold", requested=threshold, allowed="0 to 1"
             )
-        known = (domains or self._domains()).catalogue.domains
-        if not known:
+        catalogue = (domains or self._domains()).catalogue
+        if not catalogue.domains:
             return None
         revision, learned = self._learned()
-        return Detector(known, learned, revision=revision, threshold=threshold)
+        key = (catalogue.version, frozenset(catalogue.domains), revision)
+        built = self._built
+        if built is None or built[0] != key:
+            built = self._built = (key, Detector(catalogue.domains, learned, revision=revision))
+        return built[1].with_threshold(threshold)
 
     def _learned(self) -> tuple[int, Learned | None]:
         with self._loading, self._database.read() as connection:
@@ -233,13 +262,7 @@ class DetectionService:
         """
         chosen = domains or self._domains()
         level = ASSET_THRESHOLD if threshold is None else threshold
-        detector = self.current(chosen, threshold=level)
-        if detector is None:
-            raise InvalidInput(
-                "no domain is active, so there is nothing to detect",
-                what="domains",
-                remedy="bailiwick domain import FILE, or bailiwick domain create NAME --activate",
-            )
+        detector = self._required(chosen, level)
         graph = self._graph()
         started = self._clock.now()
         run = new_id("detection", started)
@@ -269,6 +292,62 @@ class DetectionService:
         )
         self._keep(report, actor)
         return report
+
+    def explain_asset(
+        self, qualified_name: str, *, domains: DomainsFrom | None = None, threshold: float | None = None
+    ) -> AssetExplanation:
+        """Why an asset carries the tags it has.
+
+        Raises:
+            NotFound: the graph has no asset of that name.
+            InvalidInput: no domain is active.
+        """
+        detector = self._required(domains or self._domains(), ASSET_THRESHOLD if threshold is None else threshold)
+        graph = self._graph()
+        named = [each for each in graph.find(text=qualified_name, limit=1_000) if each.qualified_name == qualified_name]
+        if not named:
+            near = [each.qualified_name for each in graph.find(text=qualified_name, limit=5)]
+            raise NotFound(
+                f"the graph has no asset {qualified_name!r}",
+                what="asset",
+                requested=qualified_name,
+                allowed=near or None,
+                remedy="give the qualified name, such as core.card or core.card.card_id",
+            )
+        node = named[0]
+        around = graph.neighbours([node.id], depth=1, direction="out", kinds=[EdgeKind.HAS])
+        columns = column_names({each.id: each for each in around.nodes}, around.edges)
+        text = asset_text(node, columns.get(node.id, ()))
+        tags = graph.tags([node.id])
+        causes = {each.id: each.qualified_name for each in graph.get([tag.cause for tag in tags if tag.cause])}
+        return AssetExplanation(
+            asset=node.qualified_name,
+            kind=str(node.kind),
+            text=text,
+            tags=tuple(
+                AssetTag(tag.domain, tag.score, tag.method, causes.get(tag.cause) if tag.cause else None, tag.run)
+                for tag in tags
+            ),
+            own=detector.explain(text),
+        )
+
+    def _required(self, domains: DomainsFrom, threshold: float | None) -> Detector:
+        detector = self.current(domains, threshold=threshold)
+        if detector is None:
+            raise InvalidInput(
+                "no domain is active, so there is nothing to detect",
+                what="domains",
+                remedy="bailiwick domain import FILE, or bailiwick domain create NAME --activate",
+            )
+        return detector
+
+    def detector(self, domains: DomainsFrom | None = None, *, threshold: float | None = None) -> Detector:
+        """`current` for callers that cannot go on without one.
+
+        Raises:
+            InvalidInput: no domain is active.
+        """
+        return self._required(domains or self._domains(), threshold)
 
     def report(self, run: str | None = None) -> DetectionReport:
         """The report of a run, or of the latest.
