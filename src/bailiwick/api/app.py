@@ -33,6 +33,10 @@ _ROUTERS: list[str] = [
     "bailiwick.api.deployments",
     "bailiwick.api.traffic",
     "bailiwick.api.metrics",
+    "bailiwick.api.detection",
+    "bailiwick.api.datasets",
+    "bailiwick.api.training",
+    "bailiwick.api.models",
 ]
 
 STATUS: dict[type[BailiwickError], int] = {
