@@ -109,8 +109,8 @@ class TableFact:
     Args:
         name: qualified and folded.
         kind: ``NodeKind.TABLE`` or ``NodeKind.VIEW``.
-        properties: ``location``, ``format``, ``serde``, ``partitioned_by``, ``buckets``, ``comment``, ``tblproperties``,
-            ``external``, ``temporary``, ``like``, ``dropped``, ...; JSON values.
+        properties: ``location``, ``format``, ``serde``, ``partitioned_by``, ``buckets``, ``comment``,
+            ``tblproperties``, ``external``, ``temporary``, ``like``, ``dropped``, ...; JSON values.
         defines: False where the file only adds to or mentions the table, so that its columns may be incomplete.
     """
 
