@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from bailiwick.clock import Clock, SystemClock
+from bailiwick.extraction.service import ExtractionService
 from bailiwick.governance.audit import AuditTrail
 from bailiwick.settings import Settings
 from bailiwick.storage.database import Database
@@ -34,6 +35,13 @@ class Platform:
     def audit(self) -> AuditTrail:
         """The audit trail."""
         return AuditTrail(self.database, self.clock)
+
+    @cached_property
+    def extraction(self) -> ExtractionService:
+        """Reads files into the knowledge graph."""
+        return ExtractionService(
+            self.database, self.audit, lambda: self.graph, self.clock, workers=self.settings.workers
+        )
 
     def close(self) -> None:
         """Give back every connection that was opened."""

@@ -33,7 +33,10 @@ _FOLDERS = {
     "SUB_TABLE",
     "SCHED_GROUP",
 }
-_SAFE_ENCODINGS = re.compile(r"utf-?8|utf-?16|us-ascii|ascii|iso-8859-\d+|windows-125\d|cp125\d|latin-?1", re.IGNORECASE)
+_FOLDER_NAMES = ("FOLDER_NAME", "TABLE_NAME", "GROUP_NAME", "JOBNAME", "NAME")
+_SAFE_ENCODINGS = re.compile(
+    r"utf-?8|utf-?16|us-ascii|ascii|iso-8859-\d+|windows-125\d|cp125\d|latin-?1", re.IGNORECASE
+)
 _DECLARED_ENCODING = re.compile(rb"^\s*<\?xml[^>]*encoding\s*=\s*[\"']([\w.:-]+)")
 _ENTITY = re.compile(b"|".join(re.escape("<!ENTITY".encode(name)) for name in ("utf-8", "utf-16-le", "utf-16-be")))
 
@@ -89,12 +92,7 @@ class _Item:
 
     @property
     def name(self) -> str:
-        if self.kind is NodeKind.JOB:
-            names = ("JOBNAME", "MEMNAME", "NAME")
-        elif self.tag.startswith("SUB_"):
-            names = ("FOLDER_NAME", "TABLE_NAME", "JOBNAME", "NAME")
-        else:
-            names = ("FOLDER_NAME", "TABLE_NAME", "GROUP_NAME", "JOBNAME", "NAME")
+        names = ("JOBNAME", "MEMNAME", "NAME") if self.kind is NodeKind.JOB else _FOLDER_NAMES
         return _first(self.attributes, names) or f"{self.tag.lower()}-{self.attributes.get('JOBISN', self.line)}"
 
     def scopes(self) -> Iterator[Mapping[str, str]]:

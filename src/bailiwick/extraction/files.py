@@ -39,7 +39,7 @@ KINDS: Final = {
 """File ending to the kind of reader; a file with another ending is listed, but not read."""
 
 
-class Unreadable(Exception):  # noqa: N818
+class Unreadable(Exception):
     """A file cannot be read as what it claims to be. Never leaves the extraction: it becomes a recorded outcome."""
 
     def __init__(self, message: str, *, line: int | None = None) -> None:

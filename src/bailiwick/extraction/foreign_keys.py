@@ -1,9 +1,9 @@
 """Guesses foreign keys that nobody declared, from names, types, key-ness and the overlap of sampled values.
 
-A table's own key is its declared primary key, or a column that is named after it (``customer_id`` in ``customers``, ``id``
-anywhere, ``i_item_sk`` in ``item``). A column of another table refers to it when its name ends in the same entity and key
-word, with or without a role in front (``billing_customer_id``). Overlap of values can only raise or lower what the name
-suggests: a handful of sample rows proves little.
+A table's own key is its declared primary key, or a column that is named after it (``customer_id`` in ``customers``,
+``id`` anywhere, ``i_item_sk`` in ``item``). A column of another table refers to it when its name ends in the same
+entity and key word, with or without a role in front (``billing_customer_id``). Overlap of values can only raise or
+lower what the name suggests: a handful of sample rows proves little.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from bailiwick.extraction.model import ColumnFact, ForeignKey, TableFact
 from bailiwick.graph.model import NodeKind
 
 MIN_CONFIDENCE = 0.6
+_STEM = 4  # letters that an abbreviation must share with the word that it stands for
 _KEY_WORDS = ("id", "sk", "key", "code", "no", "nr", "num", "number", "uuid", "guid", "ref", "pk", "fk")
 _GLUED = re.compile(r"([a-z]{2,}?)(id|key|code)$")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _TO_PARENT = {"reportsto", "reports_to", "parent_id", "parentid", "manager_id", "managerid", "parent_key"}
 _FILLER = {"tbl", "table", "dim", "fact", "dw", "stg", "raw", "t", "the", "df"}
 _FAMILIES = (
-    ("number", re.compile(r"(tiny|small|medium|big)?int|integer|serial|bigserial|number|numeric|decimal|double|float|real")),
+    (
+        "number",
+        re.compile(r"(tiny|small|medium|big)?int|integer|serial|bigserial|number|numeric|decimal|double|float|real"),
+    ),
     ("text", re.compile(r"n?(var)?char|varchar2|string|text|clob|uuid|character")),
     ("time", re.compile(r"date|time|timestamp")),
 )
@@ -54,7 +58,7 @@ def infer_foreign_keys(tables: Mapping[str, TableFact]) -> dict[str, tuple[Forei
     for table in tables.values():
         if table.kind is NodeKind.TABLE:
             for key in _own_keys(table, vocabulary):
-                keys[_database(table.name), key.entity[-1], key.word].append(key)
+                keys[_database(table.name), key.entity[-1][:_STEM], key.word].append(key)
     found: dict[str, tuple[ForeignKey, ...]] = {}
     for table in tables.values():
         if table.kind is not NodeKind.TABLE:
@@ -63,7 +67,7 @@ def infer_foreign_keys(tables: Mapping[str, TableFact]) -> dict[str, tuple[Forei
         guesses = [
             guess
             for column in table.columns
-            if column.name not in declared and (guess := _best(table, column, keys, vocabulary)) is not None
+            if column.name not in declared and (guess := _best(table, column, keys, vocabulary, tables)) is not None
         ]
         if guesses:
             found[table.name] = tuple(guesses)
@@ -71,18 +75,23 @@ def infer_foreign_keys(tables: Mapping[str, TableFact]) -> dict[str, tuple[Forei
 
 
 def _best(
-    table: TableFact, column: ColumnFact, keys: Mapping[tuple[str, str, str], list[_Key]], vocabulary: frozenset[str]
+    table: TableFact,
+    column: ColumnFact,
+    keys: Mapping[tuple[str, str, str], list[_Key]],
+    vocabulary: frozenset[str],
+    tables: Mapping[str, TableFact],
 ) -> ForeignKey | None:
     words = _words(column.name, vocabulary)
     database = _database(table.name)
+    entity = _entity(table.name, vocabulary)
     scored: list[tuple[float, _Key]] = []
     if column.name in _TO_PARENT:
-        entity = _entity(table.name, vocabulary)
-        own = keys.get((database, entity[-1], "id"), [])
+        own = keys.get((database, entity[-1][:_STEM], "id"), [])
         scored += [(0.75, key) for key in own if key.table == table.name and _alike(column, key.column)]
-    if len(words) > 1 and words[-1] in _KEY_WORDS:
-        candidates = keys.get((database, words[-2], words[-1]), [])
-        scored += [(_score(column, words, key), key) for key in candidates if not _is_key_itself(table, column, key)]
+    identifies_itself = entity in (words[:-1], words[1:-1])
+    if len(words) > 1 and words[-1] in _KEY_WORDS and not identifies_itself:
+        candidates = keys.get((database, words[-2][:_STEM], words[-1]), [])
+        scored += [(_score(column, words, key), key) for key in candidates if key.table != table.name]
     scored = [(score, key) for score, key in scored if score >= MIN_CONFIDENCE]
     if not scored:
         return None
@@ -92,14 +101,24 @@ def _best(
     score = score if rivals == 0 else max(score - 0.1 * rivals, 0.0)
     if score < MIN_CONFIDENCE:
         return None
-    return ForeignKey((column.name,), key.table, (key.column.name,), inferred=True, confidence=round(score, 3))
+    return ForeignKey(
+        (column.name,), key.table, (_target(column, key, tables),), inferred=True, confidence=round(score, 3)
+    )
+
+
+def _target(column: ColumnFact, key: _Key, tables: Mapping[str, TableFact]) -> str:
+    """The key column, or one of the very same name beside it (``payments.payment_order_id``)."""
+    namesake = any(other.name == column.name and _alike(other, column) for other in tables[key.table].columns)
+    return column.name if namesake else key.column.name
 
 
 def _score(column: ColumnFact, words: tuple[str, ...], key: _Key) -> float:
     """From 0 to 1: how much the column looks like a reference to the key."""
     if not _alike(column, key.column):
         return 0.0
-    stem = words[:-1]
+    stem, exact = words[:-1], 1.0
+    if stem[-1] != key.entity[-1] and len(stem[-1]) >= _STEM and key.entity[-1].startswith(stem[-1]):
+        stem, exact = (*stem[:-1], key.entity[-1]), 0.9  # an abbreviation: addr for address
     if stem == key.entity:
         score = 0.9
     elif stem[-len(key.entity) :] == key.entity:
@@ -108,7 +127,7 @@ def _score(column: ColumnFact, words: tuple[str, ...], key: _Key) -> float:
         score = 0.75  # a part of a longer name: category_id -> product_category
     else:
         score = 0.65 if stem[-1] == key.entity[-1] and len(key.entity) > 1 else 0.0
-    return min(1.0, score * key.certainty + _overlap(column, key.column)) if score else 0.0
+    return min(1.0, score * exact * key.certainty + _overlap(column, key.column)) if score else 0.0
 
 
 def _overlap(child: ColumnFact, parent: ColumnFact) -> float:
@@ -144,7 +163,9 @@ def _own_keys(table: TableFact, vocabulary: frozenset[str]) -> Iterable[_Key]:
             yield _Key(table.name, column, entity, words[-1], 0.95 if column.ordinal == 0 else 0.85)
         elif stem and _names(stem, entity):
             exact = stem == entity or (len(stem) > 1 and stem[1:] == entity)
-            yield _Key(table.name, column, stem if stem == entity else _core(stem, entity), words[-1], 1.0 if exact else 0.9)
+            yield _Key(
+                table.name, column, stem if stem == entity else _core(stem, entity), words[-1], 1.0 if exact else 0.9
+            )
 
 
 def _names(stem: tuple[str, ...], entity: tuple[str, ...]) -> bool:
@@ -153,7 +174,8 @@ def _names(stem: tuple[str, ...], entity: tuple[str, ...]) -> bool:
     if stem == entity or core == entity:
         return True
     # a head noun alone (sales_territory: territory_id), or the name without what it is about (date_dim: date_sk)
-    return core == entity[-1:] or (core == entity[:1] and len(entity) == 1)
+    abbreviated = len(core) == 1 and len(core[0]) >= _STEM and entity[-1].startswith(core[0])
+    return core == entity[-1:] or abbreviated
 
 
 def _core(stem: tuple[str, ...], entity: tuple[str, ...]) -> tuple[str, ...]:
@@ -170,10 +192,6 @@ def _may_be_key(column: ColumnFact) -> bool:
     if column.statistics.get("null_ratio"):
         return False
     return bool(distinct >= rows or (distinct >= 64 and distinct >= 0.7 * rows))
-
-
-def _is_key_itself(table: TableFact, column: ColumnFact, key: _Key) -> bool:
-    return key.table == table.name and key.column.name == column.name
 
 
 def _alike(first: ColumnFact, second: ColumnFact) -> bool:

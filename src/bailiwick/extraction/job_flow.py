@@ -97,7 +97,7 @@ def runs(jobs: Iterable[Node], files: Mapping[str, str]) -> list[Edge]:
     for job in jobs:
         words = {word.replace("\\", "/") for word in _WORD.findall(str(job.properties.get("command", "")))}
         words |= {str(job.properties[key]) for key in ("file_path", "member") if job.properties.get(key)}
-        targets = {name: 0.95 for word in words if (name := _same_file(word, by_name))}
+        targets = {found_name: 0.95 for word in words if (found_name := _same_file(word, by_name))}
         member = str(job.properties.get("member", "")).lower()
         stems = [name for name in by_stem.get(member, ()) if name != job.provenance.file]
         if member and len(stems) == 1:
@@ -213,9 +213,7 @@ def _edge(flow: _Flow, start: str, end: str, role: str, uses: Sequence[tuple[str
     return _precedes(flow, start, end, role, uses[0][2].provenance, properties)
 
 
-def _precedes(
-    flow: _Flow, start: str, end: str, role: str, seen: Provenance, properties: Mapping[str, Any]
-) -> Edge:
+def _precedes(flow: _Flow, start: str, end: str, role: str, seen: Provenance, properties: Mapping[str, Any]) -> Edge:
     crosses = flow.top_folder(start) != flow.top_folder(end)
     return Edge(
         edge_id(EdgeKind.PRECEDES, start, end, role),

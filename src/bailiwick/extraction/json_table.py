@@ -1,8 +1,8 @@
 """Reads tables that are kept as JSON: their columns, types, gaps and nested paths.
 
-Forms that are known: an array of records; JSON Lines; ``{"table": ..., "columns": [...], "rows": [...]}``; the table files
-of Spider 2 (``table_name``, ``column_names``, ``column_types``, ``description``, ``sample_rows``); a schema, table to column
-to type; and an object whose values are arrays of records (one table each).
+Forms that are known: an array of records; JSON Lines; ``{"table": ..., "columns": [...], "rows": [...]}``; the table
+files of Spider 2 (``table_name``, ``column_names``, ``column_types``, ``description``, ``sample_rows``); a schema,
+table to column to type; and an object whose values are arrays of records (one table each).
 """
 
 from __future__ import annotations
@@ -137,8 +137,10 @@ def _tables(document: Any, stem: str) -> tuple[list[TableFact], dict[str, str]]:
 
 def _described(document: Mapping[str, Any]) -> bool:
     columns = _first(document, _COLUMN_KEYS)
-    return isinstance(columns, list) and bool(columns) and (
-        _first(document, _ROW_KEYS) is not None or _first(document, _NAME_KEYS) is not None
+    return (
+        isinstance(columns, list)
+        and bool(columns)
+        and (_first(document, _ROW_KEYS) is not None or _first(document, _NAME_KEYS) is not None)
     )
 
 
@@ -229,9 +231,7 @@ def _declared(
     return names, types, comments, nullables
 
 
-def _aligned(
-    given: Any, known: list[str | None], table: str, notes: dict[str, str], what: str
-) -> list[str | None]:
+def _aligned(given: Any, known: list[str | None], table: str, notes: dict[str, str], what: str) -> list[str | None]:
     if not isinstance(given, list):
         return known
     if len(given) != len(known):

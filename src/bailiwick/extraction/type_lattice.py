@@ -70,7 +70,9 @@ def type_of(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
-        return "int" if -_INT_MAX <= value < _INT_MAX else "bigint" if -_BIGINT_MAX <= value < _BIGINT_MAX else "decimal"
+        if -_INT_MAX <= value < _INT_MAX:
+            return "int"
+        return "bigint" if -_BIGINT_MAX <= value < _BIGINT_MAX else "decimal"
     if isinstance(value, float):
         return "double"
     if isinstance(value, str):
