@@ -20,6 +20,8 @@ from bailiwick.extraction.service import DEFAULT_DIALECT
 app = typer.Typer(help="Read files into the knowledge graph.")
 
 _SHOWN = 20
+_WIDEST = 300
+_COLOURS = {Outcome.PARSED: "green", Outcome.FALLBACK: "yellow", Outcome.ERROR: "red", Outcome.TIMEOUT: "red"}
 _INCOMPLETE = 1
 
 
@@ -132,22 +134,23 @@ def _print(report: ExtractionReport, *, explain: bool) -> None:
 
 
 def _print_statements(statements: Sequence[StatementOutcome], title: str = "Statements") -> None:
-    print_table(
-        title,
-        ("where", "kind", "outcome", "reader", "reads", "writes", "why"),
-        [
-            (
-                f"{statement.file}:{statement.line}",
-                statement.kind,
-                statement.outcome.value,
-                statement.parser,
-                ", ".join(statement.reads),
-                ", ".join(statement.writes),
-                statement.message,
-            )
-            for statement in statements
-        ],
-    )
+    out.print(f"[bold]{title}[/]")
+    for statement in statements:
+        colour = _COLOURS[statement.outcome]
+        out.print(
+            f"{escape(statement.file)}:{statement.line}  [{colour}]{statement.outcome.value}[/]  "
+            f"{escape(statement.kind)}  [dim]{escape(statement.parser)}[/]",
+            soft_wrap=True,
+        )
+        told = (
+            ("reads", ", ".join(statement.reads)),
+            ("writes", ", ".join(statement.writes)),
+            ("why", statement.message),
+        )
+        for label, text in told:
+            if text:
+                out.print(f"    [dim]{label}[/] {escape(' '.join(text.split())[:_WIDEST])}", soft_wrap=True)
+    out.print()
 
 
 def _print_closing(report: ExtractionReport) -> None:

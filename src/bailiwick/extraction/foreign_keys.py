@@ -17,6 +17,7 @@ from bailiwick.extraction.model import ColumnFact, ForeignKey, TableFact
 from bailiwick.graph.model import NodeKind
 
 MIN_CONFIDENCE = 0.6
+_SUREST = 0.99  # a guess stays a guess
 _STEM = 4  # letters that an abbreviation must share with the word that it stands for
 _KEY_WORDS = ("id", "sk", "key", "code", "no", "nr", "num", "number", "uuid", "guid", "ref", "pk", "fk")
 _GLUED = re.compile(r"([a-z]{2,}?)(id|key|code)$")
@@ -88,7 +89,7 @@ def _best(
     if column.name in _TO_PARENT:
         own = keys.get((database, entity[-1][:_STEM], "id"), [])
         scored += [(0.75, key) for key in own if key.table == table.name and _alike(column, key.column)]
-    identifies_itself = entity in (words[:-1], words[1:-1])
+    identifies_itself = entity in (words[:-1], words[1:-1]) or _abbreviates(words[1:-1], entity)
     if len(words) > 1 and words[-1] in _KEY_WORDS and not identifies_itself:
         candidates = keys.get((database, words[-2][:_STEM], words[-1]), [])
         scored += [(_score(column, words, key), key) for key in candidates if key.table != table.name]
@@ -102,14 +103,14 @@ def _best(
     if score < MIN_CONFIDENCE:
         return None
     return ForeignKey(
-        (column.name,), key.table, (_target(column, key, tables),), inferred=True, confidence=round(score, 3)
+        (column.name,), key.table, (_target(table, column, key, tables),), inferred=True, confidence=round(score, 3)
     )
 
 
-def _target(column: ColumnFact, key: _Key, tables: Mapping[str, TableFact]) -> str:
+def _target(table: TableFact, column: ColumnFact, key: _Key, tables: Mapping[str, TableFact]) -> str:
     """The key column, or one of the very same name beside it (``payments.payment_order_id``)."""
     namesake = any(other.name == column.name and _alike(other, column) for other in tables[key.table].columns)
-    return column.name if namesake else key.column.name
+    return column.name if namesake and key.table != table.name else key.column.name
 
 
 def _score(column: ColumnFact, words: tuple[str, ...], key: _Key) -> float:
@@ -127,7 +128,7 @@ def _score(column: ColumnFact, words: tuple[str, ...], key: _Key) -> float:
         score = 0.75  # a part of a longer name: category_id -> product_category
     else:
         score = 0.65 if stem[-1] == key.entity[-1] and len(key.entity) > 1 else 0.0
-    return min(1.0, score * exact * key.certainty + _overlap(column, key.column)) if score else 0.0
+    return min(_SUREST, score * exact * key.certainty + _overlap(column, key.column)) if score else 0.0
 
 
 def _overlap(child: ColumnFact, parent: ColumnFact) -> float:
@@ -169,13 +170,17 @@ def _own_keys(table: TableFact, vocabulary: frozenset[str]) -> Iterable[_Key]:
 
 
 def _names(stem: tuple[str, ...], entity: tuple[str, ...]) -> bool:
-    """Whether a column's stem names the entity of its own table; a short prefix (``i_`` in ``i_item_sk``) may precede it."""
+    """Whether a stem names the entity of its own table; a short prefix (``i_`` in ``i_item_sk``) may precede it."""
     core = stem[1:] if len(stem) > 1 and len(stem[0]) <= 3 else stem
     if stem == entity or core == entity:
         return True
     # a head noun alone (sales_territory: territory_id), or the name without what it is about (date_dim: date_sk)
-    abbreviated = len(core) == 1 and len(core[0]) >= _STEM and entity[-1].startswith(core[0])
-    return core == entity[-1:] or abbreviated
+    return core == entity[-1:] or _abbreviates(core, entity)
+
+
+def _abbreviates(core: tuple[str, ...], entity: tuple[str, ...]) -> bool:
+    """One word that is short for the head noun: ``demo`` in ``customer_demographics``."""
+    return len(core) == 1 and len(core[0]) >= _STEM and core != entity[-1:] and entity[-1].startswith(core[0])
 
 
 def _core(stem: tuple[str, ...], entity: tuple[str, ...]) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ PARSER: Final = "json-table"
 MAX_COLUMNS: Final = 5_000
 _MAX_DEPTH = 8
 _MAX_BAD_LINES = 100
+_MAX_NAMED = 20
 _INFERRED = 0.9  # confidence of columns that rows show and nobody declared
 _NAME_KEYS = ("table_fullname", "table_name", "table", "name")
 _COLUMN_KEYS = ("column_names", "columns", "fields")
@@ -189,8 +190,6 @@ def _from_description(document: Mapping[str, Any], stem: str, notes: dict[str, s
     rows = [_record(row, names) for row in _first(document, _ROW_KEYS) or () if isinstance(row, dict | list)]
     profiles = _profile(rows)
     undeclared = [path for path in profiles if path not in names and "." not in path and "[]" not in path]
-    if undeclared:
-        notes[name] = f"rows hold columns that are not declared: {', '.join(sorted(undeclared)[:5])}"
     nested = [path for path in profiles if path not in names]
     facts = []
     for ordinal, (folded, column) in enumerate(zip(_fold([*names, *nested]), [*names, *nested], strict=True)):
@@ -207,7 +206,9 @@ def _from_description(document: Mapping[str, Any], stem: str, notes: dict[str, s
                 statistics=profile.statistics(len(rows)),
             )
         )
-    properties = {"sampled_rows": len(rows), "format": "json"}
+    properties: dict[str, Any] = {"sampled_rows": len(rows), "format": "json"}
+    if undeclared:
+        properties["undeclared_columns"] = sorted(undeclared)[:_MAX_NAMED]
     return TableFact(name, NodeKind.TABLE, tuple(facts), line=1, parser=PARSER, properties=properties)
 
 
