@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import servers
+from sqlalchemy import create_engine, make_url, text
 
 from bailiwick.clock import VirtualClock
 from bailiwick.storage.database import Database
@@ -26,6 +31,99 @@ def sqlite_database(tmp_path: Path) -> Iterator[Database]:
     upgrade(database)
     yield database
     database.close()
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator[Database]:
+    database = Database(postgres_url)
+    upgrade(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest) -> Database:
+    """A fresh, migrated main database: the test runs once on SQLite and once on PostgreSQL."""
+    found: Database = request.getfixturevalue(f"{request.param}_database")
+    return found
+
+
+@pytest.fixture(scope="session")
+def test_run() -> str:
+    """Names this test run, the same in every worker of it."""
+    return os.environ.get("PYTEST_XDIST_TESTRUNUID", "")[:12] or secrets.token_hex(6)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(test_run: str) -> Iterator[str]:
+    """The URL of the maintenance database of a PostgreSQL server; $BAILIWICK_TEST_POSTGRES_URL names another one."""
+    if named := os.environ.get("BAILIWICK_TEST_POSTGRES_URL"):
+        yield named
+        return
+    with _or_skip("postgres", test_run) as address:
+        yield address["url"]
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """A fresh, empty PostgreSQL database."""
+    name = f"test_{secrets.token_hex(6)}"
+    url = make_url(postgres_server).set(drivername="postgresql+psycopg")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+        yield url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def redis_server(test_run: str) -> Iterator[str]:
+    """One Redis per worker, so that emptying it disturbs nobody; $BAILIWICK_TEST_REDIS_URL names another one."""
+    if named := os.environ.get("BAILIWICK_TEST_REDIS_URL"):
+        yield named
+        return
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    with _or_skip("redis", f"{test_run}-{worker}") as address:
+        yield address["url"]
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """An empty Redis."""
+    import redis
+
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushdb()
+    return redis_server
+
+
+@pytest.fixture(scope="session")
+def bolt_server(test_run: str) -> Iterator[servers.Address]:
+    """The ports of a Bolt server."""
+    with _or_skip("bolt", test_run) as address:
+        yield address
+
+
+@pytest.fixture
+def bolt_url(bolt_server: servers.Address) -> Iterator[str]:
+    """A fresh Bolt database as ``bolt://host:port/database``; user and password stand in `servers`."""
+    url = servers.create_bolt_database(bolt_server)
+    yield url
+    servers.drop_bolt_database(bolt_server, url)
+
+
+@contextmanager
+def _or_skip(kind: str, scope: str) -> Iterator[servers.Address]:
+    try:
+        starting = servers.using(kind, scope)
+        address = starting.__enter__()
+    except servers.CannotRun as reason:
+        pytest.skip(str(reason))
+    try:
+        yield address
+    finally:
+        starting.__exit__(None, None, None)
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from functools import cached_property
 from bailiwick.clock import Clock, SystemClock
 from bailiwick.extraction.service import ExtractionService
 from bailiwick.governance.audit import AuditTrail
+from bailiwick.graph.ports import GraphStore
+from bailiwick.graph.sql import SqlGraphStore
 from bailiwick.settings import Settings
 from bailiwick.storage.database import Database
 from bailiwick.storage.migrate import upgrade
@@ -37,11 +39,14 @@ class Platform:
         return AuditTrail(self.database, self.clock)
 
     @cached_property
+    def graph(self) -> GraphStore:
+        """The knowledge graph: in the main database, or on a Bolt server when one is named."""
+        return SqlGraphStore(self.database, self.audit, self.clock)
+
+    @cached_property
     def extraction(self) -> ExtractionService:
         """Reads files into the knowledge graph."""
-        return ExtractionService(
-            self.database, self.audit, lambda: self.graph, self.clock, workers=self.settings.workers
-        )
+        return ExtractionService(self.database, self.audit, self.graph, self.clock, workers=self.settings.workers)
 
     def close(self) -> None:
         """Give back every connection that was opened."""

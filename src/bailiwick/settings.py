@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bailiwick.errors import InvalidInput
 
@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags before environment before file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+        return init_settings, env_settings, InitSettingsSource(settings_cls, file_values())
 
     @property
     def database(self) -> str:
@@ -70,6 +70,21 @@ def config_file() -> Path | None:
     return Path(named)
 
 
+def file_values() -> dict[str, Any]:
+    """What the settings file says, by name; empty without a file.
+
+    Raises:
+        InvalidInput: the file cannot be read, or is not TOML.
+    """
+    path = config_file()
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInput(f"the settings file cannot be read: {error}", where=str(path)) from error
+
+
 def load_settings(**flags: Any) -> Settings:
     """Read the settings; flags that are None are left to the environment and the file.
 
@@ -87,5 +102,3 @@ def load_settings(**flags: Any) -> Settings:
             requested=None if "password" in name or "redis" in name else repr(first.get("input")),
             remedy="see `bailiwick config` for every setting",
         ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(f"the settings file is not TOML: {error}", where=str(config_file())) from error

@@ -21,10 +21,15 @@ class Flags:
     database_url: str | None = None
     json: bool = False
 
+    @property
+    def given(self) -> dict[str, str | None]:
+        """The settings that the root flags name."""
+        return {"home": self.home, "database_url": self.database_url}
+
     @cached_property
     def settings(self) -> Settings:
         """Settings with the root flags applied."""
-        return load_settings(home=self.home, database_url=self.database_url)
+        return load_settings(**self.given)
 
     @cached_property
     def platform(self) -> Platform:

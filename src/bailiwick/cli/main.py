@@ -17,6 +17,7 @@ from bailiwick.errors import BailiwickError
 # name: (module, the line shown by --help). The order is the order of the way of the data.
 _COMMANDS = {
     "demo": ("bailiwick.cli.demo", "Run the whole way on a sample estate, then serve it."),
+    "estate": ("bailiwick.cli.estate", "Copy the sample estate here, to try commands on."),
     "serve": ("bailiwick.cli.serve", "Serve the control plane and the gateway."),
     "config": ("bailiwick.cli.config", "Print every setting and where it came from."),
     "domain": ("bailiwick.cli.domain", "Create, change, list, import and export domains."),

@@ -99,7 +99,7 @@ class ExtractionService:
     """
 
     def __init__(
-        self, database: Database, audit: AuditTrail, graph: Callable[[], GraphStore], clock: Clock, *, workers: int = 0
+        self, database: Database, audit: AuditTrail, graph: GraphStore, clock: Clock, *, workers: int = 0
     ) -> None:
         self._database = database
         self._audit = audit
@@ -172,7 +172,7 @@ class ExtractionService:
         if dry_run:
             return report
         run.progress("writing", 0, 1)
-        sync = self._graph().sync_source(
+        sync = self._graph.sync_source(
             run.source, assembled.nodes, assembled.edges, complete=complete, max_removed_fraction=max_removed_fraction
         )
         report = replace(report, sync=sync)

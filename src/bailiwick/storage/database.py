@@ -48,8 +48,11 @@ class Database:
         Raises:
             Unavailable: the database cannot be reached.
         """
-        with self._connect() as connection, connection.begin():
-            yield connection
+        with self._connect() as connection:
+            if self.dialect == "postgresql":  # whose default gives every statement its own snapshot
+                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Connection]:

@@ -1,0 +1,58 @@
+# Every target sets itself up: a virtual environment in .venv, its packages pinned by version and hash.
+# pip cannot check the hash of a folder, so the checkout is installed after its packages, without looking for any.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+JOBS ?= 2
+
+.PHONY: help demo serve test test-slow check format bench-main lock clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+demo: $(READY) ## Run the whole way on a sample estate, and leave the server running
+	@$(BIN)/bailiwick --home .bailiwick-demo demo $(DEMO_FLAGS)
+
+test: $(READY_DEV) ## Run the test suite
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadscope -m "not slow"
+
+test-slow: $(READY_DEV) ## Run the long campaigns
+	@$(BIN)/python -m pytest -m slow
+
+check: $(READY_DEV) ## Lint, type-check, and hold the house to its floors
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY_DEV) ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench-main: $(READY_DEV) ## Measure extraction, graph, detection, training and gateway, each beside a peer
+	@$(BIN)/python -m benchmarks.main
+
+COMPILE = $(BIN)/uv pip compile pyproject.toml constraints.in --universal --python-version 3.11 --generate-hashes \
+  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet --upgrade
+lock: $(READY_DEV) ## Choose newer versions: rewrite the constraints files
+	@$(PIP) install uv
+	@$(COMPILE) --output-file constraints.txt
+	@$(COMPILE) --constraint constraints.txt --all-extras --output-file constraints-dev.txt
+
+clean: ## Remove the virtual environment and the demo's state
+	rm -rf $(VENV) .bailiwick-demo
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || { echo "Setting up $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
+	@$(PIP) install --require-hashes --requirement constraints.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(READY_DEV): $(READY) constraints-dev.txt
+	@echo "Installing what the tests need ..."
+	@$(PIP) install --require-hashes --requirement constraints-dev.txt
+	@touch $@
