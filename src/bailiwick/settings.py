@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     port: int = Field(8700, ge=0, le=65535, description="port that the server listens on; 0 picks a free one")
     reload_interval_s: float = Field(0.5, gt=0, le=60, description="how often a gateway looks for newer revisions")
     workers: int = Field(0, ge=0, le=256, description="processes for extraction; 0: one per core")
+    extraction_root: Path | None = Field(
+        None, description="folder below which the REST interface may read files; unset: it reads none"
+    )
     seed: int = Field(20260101, ge=0, description="of every random choice in training")
 
     @classmethod

@@ -141,9 +141,11 @@ def assemble(files: Sequence[FileEntry], *, source: str, run: str) -> Assembled:
 def _add_files(graph: _Graph, files: Sequence[FileEntry]) -> None:
     for file in files:
         path = PurePosixPath(file.name)
-        properties: dict[str, Any] = {"kind": file.kind, "bytes": file.size}
+        properties: dict[str, Any] = {"kind": file.kind}
         if file.content_sha256:
             properties["sha256"] = file.content_sha256
+        elif file.facts is None:
+            properties["bytes"] = file.size
         if file.facts is not None and file.facts.dialect:
             properties["dialect"] = file.facts.dialect
         child = graph.node(NodeKind.FILE, path.name, file.name, _listed(file.name), properties)

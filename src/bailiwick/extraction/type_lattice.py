@@ -12,6 +12,7 @@ import re
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from math import isinf
 from typing import Any, Final
 
 import orjson
@@ -121,7 +122,7 @@ class Profile:
     def add(self, value: Any) -> None:
         """Take one value into account."""
         self.rows += 1
-        if value is None:
+        if value is None or value != value:  # NaN is how data frames write a missing value
             self.nulls += 1
             return
         kind = type_of(value)
@@ -147,6 +148,8 @@ class Profile:
             self._meanings[meaning] = self._meanings.get(meaning, 0) + 1
 
     def _widen(self, value: Any) -> None:
+        if isinstance(value, float) and isinf(value):
+            return
         try:
             self.minimum = value if self.minimum is None else min(self.minimum, value)
             self.maximum = value if self.maximum is None else max(self.maximum, value)
