@@ -38,6 +38,7 @@ _ROUTERS: list[str] = [
     "bailiwick.api.training",
     "bailiwick.api.models",
 ]
+_ROUTERS: list[str] = ["bailiwick.api.extraction"]
 
 STATUS: dict[type[BailiwickError], int] = {
     InvalidInput: 422,
