@@ -138,6 +138,7 @@ class Platform:
             self.datasets,
             self.registry,
             catalogue.family,
+            check_domain=lambda domain: self.domains.get(domain),
         )
 
     @cached_property
