@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 from bailiwick.clock import Clock
 from bailiwick.delivery.service import DeliveryService
-from bailiwick.domains.model import Thresholds
+from bailiwick.domains.model import Domain, Thresholds
 from bailiwick.errors import NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
+from bailiwick.platform import Platform
 from bailiwick.registry.model import ModelVersion
 from bailiwick.storage.database import Database
 from bailiwick.traffic.service import TrafficService
@@ -56,3 +57,16 @@ class Estate:
     def actions(self) -> list[tuple[str, str]]:
         """Action and subject of every audit entry, newest first."""
         return [(entry.action, entry.subject) for entry in self.audit.entries(limit=1000)]
+
+
+def register(platform: Platform, domain: str, count: int, **metrics: float) -> list[str]:
+    """Make a domain active, if it is not there, and register measured versions of it; oldest first."""
+    if domain not in {each.domain.id for each in platform.domains.list_domains()}:
+        platform.domains.create(Domain(id=domain, name=domain.title(), agent_id=f"{domain}-agent"), ADA, activate=True)
+    made = []
+    for _ in range(count):
+        with platform.database.write() as connection:
+            registered = platform.registry.register(connection, ADA, domain=domain, family="linear-text")
+            platform.registry.record_metrics(connection, registered.id, {**GOOD, **metrics}, ADA)
+        made.append(registered.id)
+    return made

@@ -8,12 +8,18 @@ from functools import cached_property
 from bailiwick.clock import Clock, SystemClock
 from bailiwick.datasets.service import DatasetService
 from bailiwick.delivery.service import DeliveryService
+from bailiwick.detection.service import LOCAL, DetectionService, DomainsFrom
 from bailiwick.domains.remote import RemoteDomains
 from bailiwick.domains.service import DomainService
 from bailiwick.domains.sources import CacheSource, CataloguePublisher, DatabaseSource, FileSource, SourceChain
 from bailiwick.domains.watch import CatalogueWatch
 from bailiwick.evaluation.service import EvaluationService
+from bailiwick.extraction.service import ExtractionService
 from bailiwick.governance.audit import AuditTrail
+from bailiwick.graph.bolt import BoltServer
+from bailiwick.graph.neo4j import Neo4jGraphStore
+from bailiwick.graph.ports import GraphStore
+from bailiwick.graph.sql import SqlGraphStore
 from bailiwick.metrics.service import MetricsService
 from bailiwick.models import catalogue
 from bailiwick.registry.artefacts import ArtefactStore
@@ -80,6 +86,32 @@ class Platform:
         return CatalogueWatch(chain, settings.reload_interval_s)
 
     @cached_property
+    def graph(self) -> GraphStore:
+        """The knowledge graph: in the main database, or on a Bolt server when one is named."""
+        settings = self.settings
+        if settings.graph_url is None:
+            return SqlGraphStore(self.database, self.audit, self.clock)
+        password = settings.graph_password.get_secret_value() if settings.graph_password else None
+        server = BoltServer(settings.graph_url, settings.graph_user, password, self.clock)
+        return Neo4jGraphStore(server, self.database, self.audit, self.clock)
+
+    @cached_property
+    def extraction(self) -> ExtractionService:
+        """Reads files into the knowledge graph."""
+        return ExtractionService(self.database, self.audit, self.graph, self.clock, workers=self.settings.workers)
+
+    @cached_property
+    def detection(self) -> DetectionService:
+        """From texts and assets to their domains."""
+        return DetectionService(
+            self.database, self.audit, self.clock, lambda: self.graph, self._domains_now, self.settings.seed
+        )
+
+    def _domains_now(self) -> DomainsFrom:
+        self.domain_watch.step()
+        return DomainsFrom(self.domain_watch.current, self.settings.domains_url or LOCAL)
+
+    @cached_property
     def datasets(self) -> DatasetService:
         """Training data."""
         return DatasetService(self.database, self.audit, self.clock)
@@ -100,7 +132,6 @@ class Platform:
             self.datasets,
             self.registry,
             catalogue.family,
-            usual_settings=catalogue.usual_settings,
         )
 
     @cached_property

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from bailiwick.api.app import actor_of, platform_of
-from bailiwick.api.traffic import Reason, Revision, because, plan_document
+from bailiwick.api.traffic import DomainId, Reason, Revision, VersionId, because, plan_document
 from bailiwick.delivery.gates import explain
 from bailiwick.delivery.model import Deployment, DeploymentStatus
 from bailiwick.governance.audit import Actor
@@ -18,14 +18,16 @@ from bailiwick.traffic.weights import parse_percent
 
 router = APIRouter(tags=["delivery"])
 
+_DOMAIN = r"^[a-z][a-z0-9_-]{0,63}$"
+
 
 class DeploymentRequest(BaseModel):
     """What shall serve."""
 
     model_config = ConfigDict(extra="forbid")
 
-    version: str = Field(min_length=1, max_length=200, description="a version, or a domain: its newest version")
-    domain: str | None = Field(None, max_length=64, description="checked against the version's domain when given")
+    version: Annotated[VersionId, Field(description="a version, or a domain: its newest version")]
+    domain: Annotated[str | None, Field(pattern=_DOMAIN, description="checked against the version's when given")] = None
     share_percent: float = Field(100, gt=0, le=100, description="of the domain's users, at most two decimals")
     force: bool = Field(False, description="deploy although a gate does not pass; needs a reason")
     reason: Reason = None
@@ -65,7 +67,7 @@ def deploy(
 
 @router.get("/v1/deployments")
 def list_deployments(
-    domain: Annotated[str | None, Query(max_length=64)] = None,
+    domain: Annotated[str | None, Query(pattern=_DOMAIN)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     platform: Platform = Depends(platform_of),
 ) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def list_deployments(
 
 @router.post("/v1/domains/{domain}/rollback")
 def rollback(
-    domain: str,
+    domain: DomainId,
     body: RollbackRequest | None = None,
     platform: Platform = Depends(platform_of),
     actor: Actor = Depends(actor_of),

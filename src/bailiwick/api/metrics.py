@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import AwareDatetime
 
 from bailiwick.api.app import platform_of
+from bailiwick.api.traffic import DomainId
 from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, Sample, render
 from bailiwick.platform import Platform
 from bailiwick.traffic.model import SLOTS
@@ -18,7 +19,7 @@ router = APIRouter(tags=["metrics"])
 
 @router.get("/v1/metrics/{domain}")
 def domain_metrics(
-    domain: str,
+    domain: DomainId,
     since: AwareDatetime | None = None,
     until: AwareDatetime | None = None,
     platform: Platform = Depends(platform_of),

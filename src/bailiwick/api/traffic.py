@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from bailiwick.api.app import actor_of, platform_of
@@ -18,7 +18,12 @@ from bailiwick.traffic.weights import parse_percent
 
 router = APIRouter(prefix="/v1/traffic", tags=["traffic"])
 
-Reason = Annotated[str | None, Field(max_length=2000, description="why; else the X-Reason header")]
+# PostgreSQL stores no NUL, so none is let in.
+DomainId = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+VersionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@+-]{1,200}$")]
+Reason = Annotated[
+    str | None, Field(max_length=2000, pattern=r"^[^\x00]*$", description="why; else the X-Reason header")
+]
 Revision = Annotated[int | None, Field(ge=0, description="change only if the plan still has this revision")]
 
 
@@ -27,7 +32,9 @@ class ShiftRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    weights: dict[str, float] = Field(min_length=1, max_length=100, description="percent by version, summing to 100")
+    weights: dict[VersionId, float] = Field(
+        min_length=1, max_length=100, description="percent by version, summing to 100"
+    )
     reason: Reason = None
     revision: Revision = None
 
@@ -37,7 +44,7 @@ class PromoteRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: Annotated[str | None, Field(max_length=200, description="default: the one that was deployed last")] = None
+    version: Annotated[VersionId | None, Field(description="default: the one that was deployed last")] = None
     reason: Reason = None
     revision: Revision = None
 
@@ -50,14 +57,14 @@ def all_plans(platform: Platform = Depends(platform_of)) -> dict[str, Any]:
 
 
 @router.get("/{domain}")
-def one_plan(domain: str, platform: Platform = Depends(platform_of)) -> dict[str, Any]:
+def one_plan(domain: DomainId, platform: Platform = Depends(platform_of)) -> dict[str, Any]:
     """The plan in force."""
     return plan_document(_plan(platform, domain))
 
 
 @router.put("/{domain}")
 def shift(
-    domain: str,
+    domain: DomainId,
     body: ShiftRequest,
     platform: Platform = Depends(platform_of),
     actor: Actor = Depends(actor_of),
@@ -70,7 +77,7 @@ def shift(
 
 @router.post("/{domain}/promote")
 def promote(
-    domain: str,
+    domain: DomainId,
     body: PromoteRequest | None = None,
     platform: Platform = Depends(platform_of),
     actor: Actor = Depends(actor_of),
@@ -85,7 +92,7 @@ def promote(
 
 @router.get("/{domain}/history")
 def history(
-    domain: str,
+    domain: DomainId,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     platform: Platform = Depends(platform_of),
 ) -> dict[str, Any]:
@@ -94,7 +101,7 @@ def history(
 
 
 @router.get("/{domain}/at")
-def at(domain: str, instant: AwareDatetime, platform: Platform = Depends(platform_of)) -> dict[str, Any]:
+def at(domain: DomainId, instant: AwareDatetime, platform: Platform = Depends(platform_of)) -> dict[str, Any]:
     """What served at an instant, and who put it there."""
     record = platform.traffic.plan_at(domain, instant)
     if record is None:
@@ -104,7 +111,7 @@ def at(domain: str, instant: AwareDatetime, platform: Platform = Depends(platfor
 
 @router.get("/{domain}/assignment")
 def assignment(
-    domain: str,
+    domain: DomainId,
     unit: Annotated[str, Query(min_length=1, max_length=1000)],
     platform: Platform = Depends(platform_of),
 ) -> dict[str, Any]:

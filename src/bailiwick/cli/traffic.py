@@ -13,7 +13,7 @@ from bailiwick.cli.context import flags
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.traffic.assign import slot, version_for
 from bailiwick.traffic.model import PlanRecord, TrafficPlan
-from bailiwick.traffic.weights import parse_weights, percent
+from bailiwick.traffic.weights import parse_percent, parse_weights, percent
 
 app = typer.Typer(help="Show and shift the traffic between versions.", no_args_is_help=True)
 
@@ -44,18 +44,29 @@ def show(
         out.print("Nothing is deployed yet. Next: bailiwick deploy DOMAIN")
 
 
-@app.command(epilog="Example:  bailiwick traffic shift cards cards-v1=80 cards-v2=20")
+@app.command(
+    epilog="Examples:  bailiwick traffic shift cards 50%  (of the users to the newest version in service)  |  "
+    "bailiwick traffic shift cards cards-v1=80 cards-v2=20"
+)
 def shift(
     ctx: typer.Context,
     domain: Domain,
-    weights: Annotated[list[str], typer.Argument(metavar="VERSION=PERCENT...", help="Must sum to 100.")],
+    weights: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PERCENT|VERSION=PERCENT...",
+            help="One share, for the newest version in service; or the shares of all, summing to 100.",
+        ),
+    ],
     reason: Reason = None,
     revision: Revision = None,
 ) -> None:
     """Give deployed versions new shares. As few users as possible change their version."""
-    plan = flags(ctx).platform.delivery.shift(
-        domain, parse_weights(weights), actor=flags(ctx).actor(reason), expected_revision=revision
-    )
+    delivery, actor = flags(ctx).platform.delivery, flags(ctx).actor(reason)
+    if len(weights) == 1 and "=" not in weights[0]:
+        plan = delivery.share(domain, parse_percent(weights[0]), actor=actor, expected_revision=revision)
+    else:
+        plan = delivery.shift(domain, parse_weights(weights), actor=actor, expected_revision=revision)
     _print_plan(ctx, plan)
 
 

@@ -58,61 +58,83 @@ class Read:
     place: str
 
 
-def read_file(path: Path, columns: Columns, *, domain: str | None = None, split: Split | None = None) -> Iterator[Read]:
-    """The rows of a CSV or JSON-lines file, in order.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Bytes to read rows from.
 
     Args:
-        path: ends in ``.csv``, ``.tsv``, ``.jsonl`` or ``.ndjson``.
-        columns: which column holds what.
-        domain: of every row; no domain column is read then.
+        name: for messages, such as the path; its ending tells the format: .csv, .tsv, .jsonl or .ndjson.
         split: of every row; no split column is read then.
+    """
+
+    name: str
+    content: bytes
+    split: Split | None = None
+
+
+def open_file(path: Path, split: Split | None = None) -> Source:
+    """A file as a source.
 
     Raises:
-        InvalidInput: the file cannot be read, is not UTF-8, lacks a column, or holds a value of the wrong kind.
+        InvalidInput: it cannot be read, or is too large.
     """
-    text = _decode(path)
-    suffix = path.suffix.lower()
-    if suffix in (".csv", ".tsv"):
-        records = _csv_records(text, path, "\t" if suffix == ".tsv" else ",")
-    elif suffix in (".jsonl", ".ndjson"):
-        records = _json_records(text, path)
-    else:
-        raise InvalidInput(
-            f"cannot tell the format of {path.name!r}", where=str(path), allowed=[".csv", ".tsv", ".jsonl", ".ndjson"]
-        )
-    chosen: Columns | None = None
-    for number, (line, record) in enumerate(records):
-        if number >= MAX_ROWS:
-            raise InvalidInput(f"{path.name!r} has too many rows", where=str(path), allowed=MAX_ROWS)
-        if chosen is None:
-            chosen = _choose(columns, list(record), path, domain is not None, split is not None)
-        place = f"{path}:{line}"
-        yield Read(_row(record, chosen, place, domain, split), place)
-    if chosen is None:
-        raise InvalidInput(f"{path.name!r} holds no rows", where=str(path))
-
-
-def _decode(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise InvalidInput(f"{path.name!r} is too large", where=str(path), allowed=f"{MAX_FILE_BYTES} bytes")
-        content = path.read_bytes()
+        return Source(str(path), path.read_bytes(), split)
     except OSError as error:
         raise InvalidInput(
             f"cannot read {str(path)!r}: {error.strerror}", what="file", where=str(path), remedy="check the path"
         ) from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+
+
+def read_rows(source: Source, columns: Columns, *, domain: str | None = None) -> Iterator[Read]:
+    """The rows of a CSV or JSON-lines source, in order.
+
+    Args:
+        source: what to read.
+        columns: which column holds what.
+        domain: of every row; no domain column is read then.
+
+    Raises:
+        InvalidInput: it is not UTF-8, lacks a column, or holds a value of the wrong kind.
+    """
+    suffix = Path(source.name).suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        records = _csv_records(_decode(source), source.name, "\t" if suffix == ".tsv" else ",")
+    elif suffix in (".jsonl", ".ndjson"):
+        records = _json_records(_decode(source), source.name)
+    else:
         raise InvalidInput(
-            f"{path.name!r} is not UTF-8: byte {content[error.start]:#04x} in line {line}",
-            where=f"{path}:{line}",
-            remedy=f"convert it first, such as `iconv -f latin1 -t utf-8 {path.name}`",
+            f"cannot tell the format of {source.name!r}",
+            where=source.name,
+            allowed=[".csv", ".tsv", ".jsonl", ".ndjson"],
+        )
+    chosen: Columns | None = None
+    for number, (line, record) in enumerate(records):
+        if number >= MAX_ROWS:
+            raise InvalidInput(f"{source.name!r} has too many rows", where=source.name, allowed=MAX_ROWS)
+        if chosen is None:
+            chosen = _choose(columns, list(record), source.name, domain is not None, source.split is not None)
+        place = f"{source.name}:{line}"
+        yield Read(_row(record, chosen, place, domain, source.split), place)
+    if chosen is None:
+        raise InvalidInput(f"{source.name!r} holds no rows", where=source.name)
+
+
+def _decode(source: Source) -> str:
+    try:
+        return source.content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = source.content[: error.start].count(b"\n") + 1
+        raise InvalidInput(
+            f"{source.name!r} is not UTF-8: byte {source.content[error.start]:#04x} in line {line}",
+            where=f"{source.name}:{line}",
+            remedy="convert it first, such as with `iconv -f latin1 -t utf-8`",
         ) from error
 
 
-def _csv_records(text: str, path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _csv_records(text: str, path: str, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = next(reader, None)
@@ -120,7 +142,7 @@ def _csv_records(text: str, path: Path, delimiter: str) -> Iterator[tuple[int, M
             return
         header = [name.strip() for name in header]
         if len(set(header)) != len(header):
-            raise InvalidInput(f"{path.name!r} names a column twice", where=f"{path}:1", requested=header[:50])
+            raise InvalidInput(f"{path!r} names a column twice", where=f"{path}:1", requested=header[:50])
         while True:
             line = reader.line_num + 1
             cells = next(reader, None)
@@ -137,13 +159,13 @@ def _csv_records(text: str, path: Path, delimiter: str) -> Iterator[tuple[int, M
             yield line, dict(zip(header, cells, strict=True))
     except csv.Error as error:
         raise InvalidInput(
-            f"{path.name!r} is not valid CSV: {error}",
+            f"{path!r} is not valid CSV: {error}",
             where=f"{path}:{reader.line_num}",
             remedy="check the quotes there",
         ) from error
 
 
-def _json_records(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _json_records(text: str, path: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for line, content in enumerate(text.split("\n"), start=1):
         if not content.strip():
             continue
@@ -156,14 +178,14 @@ def _json_records(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any
         yield line, record
 
 
-def _choose(columns: Columns, found: Sequence[str], path: Path, fixed_domain: bool, fixed_split: bool) -> Columns:
+def _choose(columns: Columns, found: Sequence[str], path: str, fixed_domain: bool, fixed_split: bool) -> Columns:
     def required(name: str | None, usual: Sequence[str], what: str) -> str:
         if name is None:
             name = next((candidate for candidate in usual if candidate in found), None)
         if name is None or name not in found:
             wanted = repr(name) if name else f"for the {what}"
             raise InvalidInput(
-                f"{path.name!r} has no column {wanted}",
+                f"{path!r} has no column {wanted}",
                 what=f"{what} column",
                 where=f"{path}:1",
                 requested=name,
@@ -182,7 +204,7 @@ def _choose(columns: Columns, found: Sequence[str], path: Path, fixed_domain: bo
         domain = optional(columns.domain, "domain")
         if domain is None:
             raise InvalidInput(
-                f"no domain is known for the rows of {path.name!r}",
+                f"no domain is known for the rows of {path!r}",
                 what="domain",
                 where=f"{path}:1",
                 allowed=list(found)[:50],

@@ -15,7 +15,7 @@ from bailiwick.datasets.canonical import digest, pack, to_bytes, unpack
 from bailiwick.datasets.cleaning import clean, without_leaks
 from bailiwick.datasets.from_graph import GraphSelection, rows_from_graph
 from bailiwick.datasets.model import Dataset, Row, Split
-from bailiwick.datasets.readers import Columns, Read, read_file
+from bailiwick.datasets.readers import Columns, Read, Source, open_file, read_rows
 from bailiwick.datasets.splitting import Shares, assign
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
@@ -72,14 +72,29 @@ class DatasetService:
         Raises:
             InvalidInput: a file cannot be used as it is; nothing was stored.
         """
+        sources = [open_file(path, Split.TRAIN if test else None)]
+        sources += [
+            open_file(part, split) for part, split in ((test, Split.TEST), (validation, Split.VALIDATION)) if part
+        ]
+        return self.import_sources(
+            sources, name=name or _usual_name(path), actor=actor, columns=columns, domain=domain, shares=shares
+        )
+
+    def import_sources(
+        self,
+        sources: Sequence[Source],
+        *,
+        name: str,
+        actor: Actor,
+        columns: Columns | None = None,
+        domain: str | None = None,
+        shares: Shares | None = None,
+    ) -> Dataset:
+        """Snapshot labelled content that is in memory already, such as the body of a request. See `import_file`."""
         chosen = columns or Columns()
-        parts = [(path, Split.TRAIN if test else None), (test, Split.TEST), (validation, Split.VALIDATION)]
-        found: list[Read] = []
-        for part, split in parts:
-            if part is not None:
-                found.extend(read_file(part, chosen, domain=domain, split=split))
-        source = ", ".join(part.name for part, _ in parts if part is not None)
-        return self._snapshot(name or _usual_name(path), found, source, actor, shares or Shares())
+        found = (read for source in sources for read in read_rows(source, chosen, domain=domain))
+        described = ", ".join(Path(source.name).name for source in sources)
+        return self._snapshot(name, found, described, actor, shares or Shares())
 
     def import_graph(
         self, graph: GraphStore, selection: GraphSelection, *, name: str, actor: Actor, shares: Shares | None = None

@@ -25,7 +25,7 @@ def judge(metrics: Mapping[str, object], thresholds: Thresholds) -> tuple[GateRe
     """
     return (
         _at_least("accuracy", metrics, thresholds.min_accuracy),
-        _at_most("latency_p95_ms", metrics, thresholds.max_latency_ms, " ms"),
+        _at_most("latency_p95_ms", metrics, thresholds.max_latency_ms),
         _at_most("training_loss", metrics, thresholds.max_training_loss),
         _at_most("validation_loss", metrics, thresholds.max_validation_loss),
     )
@@ -37,22 +37,22 @@ def explain(gates: Iterable[GateResult]) -> str:
     return "; ".join(failed) if failed else "every gate passed"
 
 
-def _at_least(name: str, metrics: Mapping[str, object], limit: float, unit: str = "") -> GateResult:
+def _at_least(name: str, metrics: Mapping[str, object], limit: float) -> GateResult:
     measured = _number(metrics.get(name))
     if measured is None:
         return _unmeasured(name, metrics, limit)
     passed = measured >= limit
     words = "reaches" if passed else "is below"
-    return GateResult(name, measured, limit, passed, f"{name} {measured:.4g}{unit} {words} {limit:g}{unit}")
+    return GateResult(name, measured, limit, passed, f"{name} {measured:.4g} {words} {limit:g}")
 
 
-def _at_most(name: str, metrics: Mapping[str, object], limit: float, unit: str = "") -> GateResult:
+def _at_most(name: str, metrics: Mapping[str, object], limit: float) -> GateResult:
     measured = _number(metrics.get(name))
     if measured is None:
         return _unmeasured(name, metrics, limit)
     passed = measured <= limit
     words = "is within" if passed else "exceeds"
-    return GateResult(name, measured, limit, passed, f"{name} {measured:.4g}{unit} {words} {limit:g}{unit}")
+    return GateResult(name, measured, limit, passed, f"{name} {measured:.4g} {words} {limit:g}")
 
 
 def _unmeasured(name: str, metrics: Mapping[str, object], limit: float) -> GateResult:

@@ -178,6 +178,29 @@ class DeliveryService:
             )
         return plan
 
+    def share(self, domain: str, share: int, *, actor: Actor, expected_revision: int | None = None) -> TrafficPlan:
+        """Give the newest version in service this share, in basis points; the others keep the rest, in proportion.
+
+        Raises:
+            NotFound: nothing is deployed in the domain.
+            InvalidInput: the share is out of bounds, or only one version is in service.
+            Conflict: the plan has changed since ``expected_revision``.
+        """
+        with self._traffic.changing() as connection:
+            present = self._present(connection, domain)
+            newest = _latest_in_service(present, store.latest_by_version(connection, domain))
+            weights = share_weights(present.weights, newest, share)
+            plan = self._traffic.change(connection, domain, weights, actor=actor, expected_revision=expected_revision)
+            self._settle(
+                connection,
+                domain,
+                present.weights.keys(),
+                plan.weights.keys(),
+                actor,
+                leaving=DeploymentStatus.REPLACED,
+            )
+        return plan
+
     def promote(
         self, domain: str, version: str | None = None, *, actor: Actor, expected_revision: int | None = None
     ) -> TrafficPlan:

@@ -25,7 +25,7 @@ FEWEST_EXAMPLES = 4
 SEPARATOR = "/"
 
 _FEW = 2_000
-_FOLDS_WHEN_FEW = 4
+_FOLDS_WHEN_FEW = 3
 _MEMBERS_WHEN_MANY = 2
 _SHARE_HELD_OUT = 10
 
@@ -53,7 +53,10 @@ class TextClassifier:
         ]
         if len(answers) == 1:
             return answers[0]
-        return np.mean([each[0] for each in answers], axis=0), np.mean([each[1] for each in answers], axis=0)
+        probabilities, familiarity = answers[0]
+        for more_probabilities, more_familiarity in answers[1:]:
+            probabilities, familiarity = probabilities + more_probabilities, familiarity + more_familiarity
+        return probabilities / len(answers), familiarity / len(answers)
 
     @property
     def labels(self) -> int:
@@ -111,8 +114,8 @@ def samples(examples: Mapping[str, Sequence[LabelledText]]) -> tuple[list[Sample
             finer = each.label if counts[each.label] >= FEWEST_EXAMPLES else common
             kept.append(Sample(each.text, domain, f"{domain}{SEPARATOR}{finer}", each.unit))
     if len({each.domain for each in kept}) < 2:
-        for each in kept:
-            skipped[each.domain] = "no other domain has examples to tell it apart from"
+        for one in kept:
+            skipped[one.domain] = "no other domain has examples to tell it apart from"
         kept = []
     return kept, skipped
 
@@ -120,7 +123,7 @@ def samples(examples: Mapping[str, Sequence[LabelledText]]) -> tuple[list[Sample
 def held_out_parts(found: Sequence[Sample], seed: int) -> list[NDArray[np.bool_]]:
     """Which samples each member does not see in training.
 
-    Few samples: four members, each without another quarter, so that everything is judged by a member that did not see
+    Few samples: three members, each without another third, so that everything is judged by a member that did not see
     it. Many: two members without the same tenth. A unit is never split.
 
     Returns:

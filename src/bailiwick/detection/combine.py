@@ -42,7 +42,7 @@ _SMALLEST = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """Weights of the two witnesses: what the classifier's log probabilities and the nats of keywords are multiplied by."""
+    """What the classifier's log probabilities and the nats of keywords are multiplied by before they are added."""
 
     classifier: float = _PRIOR[0]
     keywords: float = _PRIOR[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -22,7 +23,6 @@ from bailiwick.domains.model import Domain
 
 _RANKED = 5
 _NOTHING = Detection(None, 0.0, NONE, ())
-_UNLIKELY = 1e-4
 
 
 class Detector:
@@ -58,7 +58,16 @@ class Detector:
         self._columns = np.array(columns, int)
         self._names = [] if self._classifier is None else [self._classifier.domains[column] for column in columns]
         self._at = {name: position for position, name in enumerate(self._names)}
-        points = learned.thresholds if learned else {}
+        self._set_threshold(threshold)
+
+    def with_threshold(self, threshold: float | None) -> Detector:
+        """The same detector with another threshold, at no cost."""
+        other = copy(self)
+        other._set_threshold(threshold)
+        return other
+
+    def _set_threshold(self, threshold: float | None) -> None:
+        points = self.learned.thresholds if self.learned else {}
         fitted = points.get(f"{DEFAULT_OPERATING_POINT:g}", KEYWORD_THRESHOLD)
         self.classifier_threshold = fitted if threshold is None else threshold
         self.keyword_threshold = KEYWORD_THRESHOLD if threshold is None else threshold
@@ -121,8 +130,9 @@ class Detector:
         return np.asarray(kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-12))
 
     def _likely(self, row: Floats) -> dict[str, float]:
-        """The classifier's domains; without those too unlikely to matter."""
-        return {self._names[position]: float(row[position]) for position in np.flatnonzero(row > _UNLIKELY)}
+        """The classifier's best domains: as many as are ranked."""
+        best = row.argsort()[-_RANKED:].tolist()
+        return {self._names[position]: float(row[position]) for position in best}
 
     def _decide(self, found: Sequence[Candidate]) -> Detection:
         if not found:

@@ -50,7 +50,7 @@ class Learned:
     fingerprint: str
     words: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     classifier: TextClassifier | None = None
-    combination: Combination = Combination()
+    combination: Combination = field(default_factory=Combination)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     examples: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -79,9 +79,7 @@ def fingerprint_of(examples: Examples, seed: int) -> str:
     """A hash of the recipe, the seed, and the examples in any order."""
     digest = hashlib.sha256(f"{RECIPE}\0{seed}".encode())
     for line in sorted(
-        json.dumps([domain, each.label, each.text, each.unit])
-        for domain, found in examples.items()
-        for each in found
+        json.dumps([domain, each.label, each.text, each.unit]) for domain, found in examples.items() for each in found
     ):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
@@ -168,7 +166,7 @@ def _judge(
     judges = np.maximum(1, np.sum(held_out, axis=0))
     for number, mask in enumerate(held_out):
         rows = np.flatnonzero(mask)
-        texts = [found[row].text for row in rows]
+        texts = [each.text for each in _split(found, mask)[1]]
         said, known = only(classifier, number).predict(texts) if texts else (probabilities[rows], familiarity[rows])
         probabilities[rows] += said / judges[rows, None]
         familiarity[rows] += known / judges[rows]
@@ -176,11 +174,11 @@ def _judge(
             continue
         learned = telling_words((each.text, each.domain) for each in _split(found, mask)[0])
         matcher = KeywordMatcher(vocabulary_of(domain, learned.get(domain.id)) for domain in domains)
-        for row, text in zip(rows, texts, strict=True):
+        for row, text in zip(rows.tolist(), texts, strict=True):
             for domain, nats in matcher.evidence(text)[0].items():
                 if domain in at:
                     evidence[row, at[domain]] = nats
-    truth = np.array([at[found[row].domain] for row in chosen], int)
+    truth = np.array([at[each.domain] for each in found])[chosen]
     return _Judged(probabilities[chosen], evidence[chosen], familiarity[chosen], truth)
 
 

@@ -67,6 +67,28 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class AssetTag:
+    """A tag of an asset, with the name of the asset that it was carried from."""
+
+    domain: str
+    score: float
+    method: str
+    carried_from: str | None
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssetExplanation:
+    """Why an asset carries its tags: those it has, the words that were read of it, and what they say on their own."""
+
+    asset: str
+    kind: str
+    text: str
+    tags: tuple[AssetTag, ...]
+    own: Explanation
+
+
+@dataclass(frozen=True, slots=True)
 class LearningReport:
     """What learning from examples gave.
 

@@ -29,7 +29,8 @@ def telling_words(examples: Iterable[tuple[str, str]], most: int = MOST_WORDS) -
     Returns:
         ``{domain: {word: log odds}}``, every weight positive; words found in one text only are left out.
 
-    >>> found = telling_words([("lost card", "cards"), ("card fee", "cards"), ("a loan", "loans"), ("my loan", "loans")])
+    >>> texts = [("lost card", "cards"), ("card fee", "cards"), ("a loan", "loans"), ("my loan", "loans")]
+    >>> found = telling_words(texts)
     >>> sorted(found["cards"]), sorted(found["loans"])
     (['card'], ['loan'])
     """

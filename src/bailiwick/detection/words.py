@@ -32,13 +32,13 @@ def words(text: str) -> list[str]:
 
 
 def matchable(text: str) -> str:
-    """The words with a space before, between and after them, so that ``" card "`` is found only as a whole word.
+    r"""The words with a space before, between and after them, so that ``" card "`` is found only as a whole word.
 
     What an identifier in mixed case would be without splitting is appended, so that the keyword ``paypal`` still meets
     ``PayPal``; a line break keeps phrases from reaching across.
 
     >>> matchable("PayPal fee")
-    ' pay pal fee \\n paypal '
+    ' pay pal fee \n paypal '
     """
     text = text[:MAX_CHARACTERS]
     parts = [" ".join(words(text))]

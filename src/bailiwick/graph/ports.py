@@ -6,9 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from bailiwick.errors import InvalidInput
+from bailiwick.governance.audit import Actor
 from bailiwick.graph.model import Edge, EdgeKind, Node, NodeKind, Tag
 
 Direction = Literal["out", "in", "both"]
+MANUAL = "manual"
+MAX_DEPTH = 3
+SYSTEM = Actor("system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,10 @@ class GraphStats:
 
 
 class GraphStore(Protocol):
-    """A store of nodes, edges and tags. Writes are atomic per call; ids that do not exist are skipped by reads."""
+    """A store of nodes, edges and tags. Writes are atomic per call; ids that do not exist are skipped by reads.
+
+    Every edge that a read gives has two living ends: when a node is tombstoned, its edges go with it.
+    """
 
     def sync_source(
         self,
@@ -53,14 +61,23 @@ class GraphStore(Protocol):
     ) -> SyncReport:
         """Make the elements of a source be these.
 
-        Elements with the same content are not written. An element that another source owns with a higher or equal
-        confidence keeps its content, and is remembered as seen by this source too. Elements of the source that are
-        not given are tombstoned only when ``complete`` is true, no other source sees them, and they are at most
-        ``max_removed_fraction`` of what the source had; else they stay and are counted in ``held_back``.
-        A tombstoned element that is given again comes back to life. Edges whose ends do not exist are refused.
+        Elements with the same content (the run aside) are not written. An element that another source owns with a
+        higher or equal confidence keeps its content, and is remembered as seen by this source too. Elements of the
+        source that are not given, and that no given edge ends in, are removed only when ``complete`` is true and they
+        are at most ``max_removed_fraction`` of what the source had; else they stay and are counted in ``held_back``.
+        Removed means: owned by the surest other source that sees it, or tombstoned when there is none. Tombstoning a
+        node tombstones its edges. A tombstoned element that is given again comes back to life, counted as added.
+
+        Args:
+            source: owns what is given, whatever the elements themselves name as their source.
+            nodes: of elements with one id the one with the highest confidence counts, among equals the first.
+            edges: likewise.
+            complete: the source was read to its end; what is not given is gone.
+            max_removed_fraction: 0 to 1; 1.0 believes every removal.
 
         Raises:
-            InvalidInput: an edge names a node that is neither given nor stored; nothing is written.
+            InvalidInput: an edge names a node that is neither given nor stored, or an element holds what cannot be
+                stored (properties that are not JSON, NUL in a name); nothing is written.
         """
         ...
 
@@ -91,7 +108,15 @@ class GraphStore(Protocol):
         domain: str | None = None,
         limit: int = 10_000,
     ) -> Subgraph:
-        """What is reached from these nodes in at most ``depth`` (1 to 3) steps, the nodes themselves included.
+        """What is reached from these nodes in at most ``depth`` (1 to 3) steps, and the edges walked on the way.
+
+        Args:
+            ids: where to start; those that live are part of the answer.
+            depth: steps.
+            direction: ``out`` follows edges from start to end, ``in`` from end to start.
+            kinds: walk only these (default: all).
+            domain: enter only nodes tagged with it.
+            limit: of nodes, the nearest first.
 
         Raises:
             InvalidInput: depth outside 1 to 3.
@@ -114,8 +139,8 @@ class GraphStore(Protocol):
         """Replace every tag whose method is not ``manual`` by these; manual tags are left alone."""
         ...
 
-    def set_manual_tag(self, tag: Tag) -> None:
-        """Set or overwrite one manual tag.
+    def set_manual_tag(self, tag: Tag, *, actor: Actor = SYSTEM) -> None:
+        """Set or overwrite one manual tag, and record who did it in the audit trail.
 
         Raises:
             NotFound: no living element has that id.
@@ -123,12 +148,12 @@ class GraphStore(Protocol):
         """
         ...
 
-    def remove_manual_tag(self, element_id: str, domain: str) -> None:
-        """Remove a manual tag; nothing happens when there is none."""
+    def remove_manual_tag(self, element_id: str, domain: str, *, actor: Actor = SYSTEM) -> None:
+        """Remove a manual tag, and record who did it; nothing happens when there is none."""
         ...
 
     def tags(self, element_ids: Sequence[str] | None = None, *, domain: str | None = None) -> Sequence[Tag]:
-        """Tags of these elements (default: of all), best score first."""
+        """Tags of these living elements (default: of all), best score first."""
         ...
 
     def stats(self) -> GraphStats:
@@ -138,3 +163,25 @@ class GraphStore(Protocol):
     def close(self) -> None:
         """Give connections back."""
         ...
+
+
+def check_depth(depth: int) -> None:
+    """Refuse a depth that no store walks.
+
+    Raises:
+        InvalidInput: depth outside 1 to 3.
+    """
+    if not 1 <= depth <= MAX_DEPTH:
+        raise InvalidInput(f"cannot walk {depth!r} steps", what="depth", requested=depth, allowed="1 to 3")
+
+
+def check_manual(tag: Tag) -> None:
+    """Refuse a tag that nobody set by hand.
+
+    Raises:
+        InvalidInput: its method is not ``manual``, or its score is outside 0 to 1.
+    """
+    if tag.method != MANUAL:
+        raise InvalidInput(f"the method {tag.method!r} is not 'manual'", what="method", allowed=MANUAL)
+    if not 0 <= tag.score <= 1:
+        raise InvalidInput(f"the score {tag.score!r} is out of bounds", what="score", allowed="0 to 1")

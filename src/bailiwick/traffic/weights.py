@@ -117,7 +117,7 @@ def share_weights(present: Mapping[str, int], version: str, share: int) -> dict[
             f"{version!r} cannot take only {percent(share)}: no other version serves the rest",
             what="share",
             requested=percent(share),
-            remedy="deploy it with a share of 100%",
+            remedy="give it 100%, or deploy another version first",
         )
     return {**_proportional(others, SLOTS - share), version: share}
 

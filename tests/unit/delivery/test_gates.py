@@ -54,4 +54,4 @@ def test_judge__own_thresholds__taken() -> None:
 
 def test_explain__several_failures__names_value_and_limit_of_each() -> None:
     gates = judge({**GOOD, "accuracy": 0.5, "latency_p95_ms": 900}, Thresholds())
-    assert explain(gates) == "accuracy 0.5 is below 0.85; latency_p95_ms 900 ms exceeds 500 ms"
+    assert explain(gates) == "accuracy 0.5 is below 0.85; latency_p95_ms 900 exceeds 500"

@@ -193,3 +193,18 @@ def test_find__domain_or_version__newest_of_the_one_or_exactly_the_other(estate:
     assert estate.delivery.find("v3").id == "v3"
     with pytest.raises(NotFound, match="neither a model version nor a domain"):
         estate.delivery.find("typo")
+
+
+def test_share__newest_in_service__others_keep_their_proportions(estate: Estate) -> None:
+    estate.rollout("v1", "v2")
+    estate.delivery.deploy("cards", "v3", share=1000, actor=ADA)
+    assert estate.delivery.share("cards", 5000, actor=ADA).weights == {"v1": 4000, "v2": 1000, "v3": 5000}
+    assert estate.delivery.share("cards", 10_000, actor=ADA).weights == {"v3": 10_000}
+    assert statuses(estate) == {"v1": "replaced", "v2": "replaced", "v3": "deployed"}
+
+
+@pytest.mark.parametrize("share", [0, 10_001])
+def test_share__out_of_bounds__refused(estate: Estate, share: int) -> None:
+    estate.rollout("v1", "v2")
+    with pytest.raises(InvalidInput):
+        estate.delivery.share("cards", share, actor=ADA)
