@@ -149,7 +149,7 @@ WHOLE = {
 class Upstream:
     """An OpenAI-compatible server that does what its script says, one step per request; the last step repeats.
 
-    Steps: ``ok``, ``slow``, ``503``, ``500``, ``429``, ``400``, ``401``, ``html``, ``drop``, ``malformed``, ``early``, ``forever``.
+    Steps: a status such as ``503``, ``ok``, ``slow``, ``html``, ``drop``, ``malformed``, ``early``, ``forever``.
     """
 
     def __init__(self) -> None:
@@ -159,7 +159,9 @@ class Upstream:
         self.left = threading.Event()
         self._socket = bound_socket("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
-        self._server = uvicorn.Server(uvicorn.Config(self._answer, log_level="critical", lifespan="off"))
+        self._server = uvicorn.Server(
+            uvicorn.Config(self._answer, interface="asgi3", log_level="critical", lifespan="off")
+        )
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
         self._thread.start()
 

@@ -84,6 +84,8 @@ class OpenAiHttpBackend:
                 if events:
                     deadline.reschedule(None)
                     yield events
+                if cutter.fault is not None:
+                    raise cutter.fault
                 if cutter.done:
                     await self._until_end(response)
                     return
@@ -91,7 +93,7 @@ class OpenAiHttpBackend:
             if events:
                 yield events
             if not cutter.done:
-                raise self._failed("ended its stream early")
+                raise cutter.fault or self._failed("ended its stream early")
 
     @asynccontextmanager
     async def _opened(self, call: Call) -> AsyncIterator[aiohttp.ClientResponse]:

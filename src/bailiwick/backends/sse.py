@@ -17,20 +17,18 @@ _FIELDS = (b"event", b"id", b"retry")
 class EventCutter:
     """Cuts a byte stream into complete, checked events.
 
-    ``done`` becomes true after ``[DONE]``; ``failed`` after an event that carries an ``error``.
+    ``done`` becomes true after ``[DONE]``; ``failed`` after an event that carries an ``error``. ``fault`` is set by an
+    event that no OpenAI-compatible server sends, or that is longer than a megabyte: what came before it is still good.
     """
 
     def __init__(self) -> None:
         self._rest = b""
         self.done = False
         self.failed = False
+        self.fault: UpstreamFailed | None = None
 
     def feed(self, piece: bytes) -> bytes:
-        """The events that this piece completes, as bytes to hand on (empty: none yet). Nothing follows ``[DONE]``.
-
-        Raises:
-            UpstreamFailed: an event is not what an OpenAI-compatible server sends, or is longer than a megabyte.
-        """
+        """The events that this piece completes, as bytes to hand on (empty: none yet). Nothing follows ``[DONE]`` or a fault."""
         rest = self._rest + piece
         held = b""
         if b"\r" in rest:
@@ -41,9 +39,11 @@ class EventCutter:
         if end == 1:
             end = 0
         whole, self._rest = rest[:end], rest[end:] + held
+        passed = self._checked(whole)
         if len(self._rest) > MAX_EVENT_BYTES:
-            raise UpstreamFailed("the upstream sent an event longer than a megabyte")
-        return self._checked(whole)
+            self._rest = b""
+            self.fault = self.fault or UpstreamFailed("the upstream sent an event longer than a megabyte")
+        return passed
 
     @property
     def midway(self) -> bool:
@@ -53,33 +53,34 @@ class EventCutter:
     def _checked(self, whole: bytes) -> bytes:
         passed = []
         for event in whole.split(b"\n\n"):
-            if self.done:
+            if self.done or self.fault is not None:
                 break
             if event.strip():
-                self._check(event)
-                passed.append(event.strip(b"\n") + b"\n\n")
+                self.fault = self._fault_of(event)
+                if self.fault is None:
+                    passed.append(event.strip(b"\n") + b"\n\n")
         return b"".join(passed)
 
-    def _check(self, event: bytes) -> None:
+    def _fault_of(self, event: bytes) -> UpstreamFailed | None:
         data = []
         for line in event.strip(b"\n").split(b"\n"):
             name, _, value = line.partition(b":")
             if name == b"data":
                 data.append(value.removeprefix(b" "))
             elif name and name not in _FIELDS:
-                raise UpstreamFailed("the upstream's stream is not made of server-sent events")
+                return UpstreamFailed("the upstream's stream is not made of server-sent events")
         payload = b"\n".join(data)
         if payload.strip() == b"[DONE]":
             self.done = True
-        elif data:
-            self._check_document(payload)
+            return None
+        return self._fault_of_document(payload) if data else None
 
-    def _check_document(self, payload: bytes) -> None:
+    def _fault_of_document(self, payload: bytes) -> UpstreamFailed | None:
         try:
             document = orjson.loads(payload)
-        except orjson.JSONDecodeError as error:
-            raise UpstreamFailed("the upstream sent an event whose data is not JSON") from error
+        except orjson.JSONDecodeError:
+            return UpstreamFailed("the upstream sent an event whose data is not JSON")
         if not isinstance(document, dict):
-            raise UpstreamFailed("the upstream sent an event whose data is not a JSON object")
-        if document.get("error"):
-            self.failed = True
+            return UpstreamFailed("the upstream sent an event whose data is not a JSON object")
+        self.failed = self.failed or bool(document.get("error"))
+        return None

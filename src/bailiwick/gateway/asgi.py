@@ -19,6 +19,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 JSON_TYPE = (b"content-type", b"application/json")
 _BODY_S = 30.0
+_THROWN_AWAY = 4
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
 
 
@@ -29,40 +30,46 @@ class ClientGone(Exception):
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
     """The whole request body.
 
+    A body that is too long is read on and thrown away, up to four times the limit: a client that is still sending
+    would see a broken connection instead of the answer.
+
     Raises:
-        TooLarge: it is longer than ``limit`` bytes, or not there within 30 seconds.
-        ClientGone: the client left.
+        TooLarge: it is longer than ``limit`` bytes.
+        ClientGone: the client left, or needed more than 30 seconds.
     """
     declared = headers.get(b"content-length", b"")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isdigit() and int(declared) > limit * _THROWN_AWAY:
         raise _too_large(limit)
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGone
+    message = await _received(receive)
     body: bytes = message.get("body", b"")
     if not message.get("more_body", False) and len(body) <= limit:
         return body
-    return await _rest_of_body(body, receive, limit)
-
-
-async def _rest_of_body(first: bytes, receive: Receive, limit: int) -> bytes:
-    pieces, length, more = [first], len(first), True
     try:
         async with asyncio.timeout(_BODY_S):
-            while more:
-                if length > limit:
-                    raise _too_large(limit)
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                pieces.append(message.get("body", b""))
-                length += len(pieces[-1])
-                more = message.get("more_body", False)
+            return await _rest_of_body(message, receive, limit)
     except TimeoutError as error:
         raise ClientGone from error
+
+
+async def _rest_of_body(message: MutableMapping[str, Any], receive: Receive, limit: int) -> bytes:
+    pieces = [message.get("body", b"")]
+    length = len(pieces[0])
+    while message.get("more_body", False) and length <= limit * _THROWN_AWAY:
+        message = await _received(receive)
+        piece = message.get("body", b"")
+        length += len(piece)
+        if length <= limit:
+            pieces.append(piece)
     if length > limit:
         raise _too_large(limit)
     return b"".join(pieces)
+
+
+async def _received(receive: Receive) -> MutableMapping[str, Any]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return message
 
 
 def _too_large(limit: int) -> TooLarge:
