@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     domains_url: str | None = Field(
         None, description="another Bailiwick to fetch domains from, such as http://host:8700"
     )
+    domains_file: Path | None = Field(
+        None, description="domain document that serves while the database holds no domain or does not answer"
+    )
     host: str = Field("127.0.0.1", description="address that the server listens on")
     port: int = Field(8700, ge=0, le=65535, description="port that the server listens on; 0 picks a free one")
     reload_interval_s: float = Field(0.5, gt=0, le=60, description="how often a gateway looks for newer revisions")
