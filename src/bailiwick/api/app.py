@@ -25,7 +25,7 @@ from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 
 # Each module offers `router`.
-_ROUTERS: list[str] = ["bailiwick.api.domains"]
+_ROUTERS: list[str] = ["bailiwick.api.domains", "bailiwick.api.graph"]
 
 STATUS: dict[type[BailiwickError], int] = {
     InvalidInput: 422,
