@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 
 from bailiwick.clock import Clock, SystemClock
+from bailiwick.datasets.service import DatasetService
+from bailiwick.delivery.service import DeliveryService
+from bailiwick.detection.service import LOCAL, DetectionService, DomainsFrom
 from bailiwick.domains.remote import RemoteDomains
 from bailiwick.domains.service import DomainService
 from bailiwick.domains.sources import CacheSource, CataloguePublisher, DatabaseSource, FileSource, SourceChain
 from bailiwick.domains.watch import CatalogueWatch
+from bailiwick.evaluation.service import EvaluationService
+from bailiwick.extraction.service import ExtractionService
 from bailiwick.governance.audit import AuditTrail
 from bailiwick.graph.bolt import BoltServer
 from bailiwick.graph.neo4j import Neo4jGraphStore
 from bailiwick.graph.ports import GraphStore
 from bailiwick.graph.sql import SqlGraphStore
+from bailiwick.metrics.service import MetricsService
+from bailiwick.models import catalogue
+from bailiwick.registry.artefacts import ArtefactStore
+from bailiwick.registry.service import RegistryService
 from bailiwick.settings import Settings
 from bailiwick.storage.cache import Cache, MemoryCache, RedisCache
 from bailiwick.storage.database import Database
 from bailiwick.storage.migrate import upgrade
+from bailiwick.traffic.service import TrafficService
+from bailiwick.training.service import TrainingService
 
 
 class Platform:
@@ -83,8 +95,83 @@ class Platform:
         server = BoltServer(settings.graph_url, settings.graph_user, password, self.clock)
         return Neo4jGraphStore(server, self.database, self.audit, self.clock)
 
+    @cached_property
+    def extraction(self) -> ExtractionService:
+        """Reads files into the knowledge graph."""
+        return ExtractionService(self.database, self.audit, self.graph, self.clock, workers=self.settings.workers)
+
+    @cached_property
+    def detection(self) -> DetectionService:
+        """From texts and assets to their domains."""
+        return DetectionService(
+            self.database, self.audit, self.clock, lambda: self.graph, self._domains_now, self.settings.seed
+        )
+
+    def _domains_now(self) -> DomainsFrom:
+        self.domain_watch.step()
+        return DomainsFrom(self.domain_watch.current, self.settings.domains_url or LOCAL)
+
+    @cached_property
+    def datasets(self) -> DatasetService:
+        """Training data."""
+        return DatasetService(self.database, self.audit, self.clock)
+
+    @cached_property
+    def registry(self) -> RegistryService:
+        """Model versions and their artefacts."""
+        artefacts = ArtefactStore(self.settings.home / "artefacts")
+        return RegistryService(self.database, self.audit, self.clock, artefacts, catalogue.family)
+
+    @cached_property
+    def training(self) -> TrainingService:
+        """Training runs."""
+        return TrainingService(
+            self.database,
+            self.audit,
+            self.clock,
+            self.datasets,
+            self.registry,
+            catalogue.family,
+        )
+
+    @cached_property
+    def evaluation(self) -> EvaluationService:
+        """Evaluations of model versions."""
+        return EvaluationService(self.database, self.audit, self.clock, self.datasets, self.training, self.registry)
+
+    @cached_property
+    def traffic(self) -> TrafficService:
+        """The traffic plans."""
+        # Without Redis there is nobody to share with: other processes read the database.
+        shared = self.cache if self.settings.redis_url is not None else None
+        return TrafficService(self.database, self.audit, self.clock, shared)
+
+    @cached_property
+    def delivery(self) -> DeliveryService:
+        """Deployments, promotions and rollbacks."""
+        return DeliveryService(
+            self.database,
+            self.audit,
+            self.clock,
+            self.traffic,
+            versions=lambda version: self.registry.get(version),
+            versions_of=lambda domain: self.registry.list(domain),
+            thresholds=lambda domain: self.domains.get(domain).domain.thresholds,
+        )
+
+    @cached_property
+    def metrics(self) -> MetricsService:
+        """Observations, the log of requests, and feedback."""
+        return MetricsService(
+            self.database,
+            self.clock,
+            requests_kept=timedelta(days=self.settings.requests_kept_days),
+            capacity=self.settings.metrics_queue,
+            flush_interval_s=self.settings.metrics_interval_s,
+        )
+
     def close(self) -> None:
         """Give back every connection that was opened."""
-        for name in ("domain_watch", "graph", "cache", "database"):
+        for name in ("domain_watch", "metrics", "graph", "cache", "database"):
             if name in self.__dict__:
                 self.__dict__[name].close()
