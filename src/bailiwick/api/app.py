@@ -28,6 +28,7 @@ from bailiwick.platform import Platform
 _ROUTERS = [
     "bailiwick.api.domains",
     "bailiwick.api.extraction",
+    "bailiwick.api.graph",
     "bailiwick.api.detection",
     "bailiwick.api.datasets",
     "bailiwick.api.training",
