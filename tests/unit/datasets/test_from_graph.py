@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from bailiwick.clock import VirtualClock
 from bailiwick.datasets.from_graph import GraphSelection, rows_from_graph
 from bailiwick.errors import InvalidInput
+from bailiwick.governance.audit import AuditTrail
 from bailiwick.graph.model import Node, NodeKind, Provenance, Tag, node_id
 from bailiwick.graph.sql import SqlGraphStore
 from bailiwick.storage.database import Database
@@ -15,8 +17,8 @@ def node(kind: NodeKind, name: str, **properties: str) -> Node:
 
 
 @pytest.fixture
-def graph(sqlite_database: Database) -> SqlGraphStore:
-    store = SqlGraphStore(sqlite_database)
+def graph(sqlite_database: Database, clock: VirtualClock) -> SqlGraphStore:
+    store = SqlGraphStore(sqlite_database, AuditTrail(sqlite_database, clock), clock)
     nodes = [
         node(NodeKind.TABLE, "card", comment="plastic cards"),
         node(NodeKind.STATEMENT, "load.sql#1", text="INSERT INTO card SELECT 1"),
