@@ -297,7 +297,9 @@ def test_extract__table_made_by_a_star_over_another_file__has_its_columns(estate
 @pytest.mark.corpora
 def test_extract__tpcds_inserts__columns_are_traced_through_the_schema_file(estate: Estate, corpora: Path) -> None:
     report = estate.platform.extraction.extract([corpora / "tpcds-inserts"], actor=Actor("test"), dry_run=True)
-    columns = [edge for edge in report.edges if edge.kind is EdgeKind.DERIVES and edge.role != "table"]
+    columns = [
+        edge for edge in report.edges if edge.kind is EdgeKind.DERIVES and edge.properties["transformation"] != "table"
+    ]
     assert len(columns) >= 972
     assert report.failed == ()
     assert set(report.outcomes) == {"parsed"}
