@@ -32,7 +32,9 @@ def extract(
     source: Annotated[
         str | None, typer.Option(help="Name that owns what is found; use it for the same paths each time.")
     ] = None,
-    dialect: Annotated[str, typer.Option(help="SQL dialect of files whose ending names none; auto: look at each.")] = DEFAULT_DIALECT,
+    dialect: Annotated[
+        str, typer.Option(help="SQL dialect of files whose ending names none; auto: look at each.")
+    ] = DEFAULT_DIALECT,
     workers: Annotated[
         int | None, typer.Option(min=1, max=256, help="Processes; default: few for small inputs, else one per core.")
     ] = None,
