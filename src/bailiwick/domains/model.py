@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+MAX_REVISION = 2**31 - 1
+"""The largest revision that the tables can hold."""
 
 
 class Lifecycle(StrEnum):
@@ -106,6 +110,7 @@ class DomainRevision:
     lifecycle: Lifecycle
     created_at: datetime
     created_by: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +120,52 @@ class FieldChange:
     field: str
     before: Any
     after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSet:
+    """Several domains that belong together: what a domain document holds, and what is imported and exported.
+
+    Args:
+        domains: by id, sorted.
+        default_domain: answers what no other domain claims; None: nothing is said about it.
+        lifecycles: where the document states one; a domain without one is meant to be active.
+    """
+
+    domains: Mapping[str, Domain] = field(default_factory=dict)
+    default_domain: str | None = None
+    lifecycles: Mapping[str, Lifecycle] = field(default_factory=dict)
+
+    def lifecycle_of(self, domain_id: str) -> Lifecycle:
+        """The stated lifecycle, else active."""
+        return self.lifecycles.get(domain_id, Lifecycle.ACTIVE)
+
+    @property
+    def layer_mapping(self) -> dict[str, dict[str, list[str]]]:
+        """``{layer: {team: [ids]}}``, sorted, read off the domains' own layer and team."""
+        mapping: dict[str, dict[str, list[str]]] = {}
+        for domain in sorted(self.domains.values(), key=lambda each: (each.layer, each.team, each.id)):
+            mapping.setdefault(domain.layer, {}).setdefault(domain.team, []).append(domain.id)
+        return mapping
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueVersion:
+    """Names one state of all domains: the catalogue that counted, and its counter.
+
+    Args:
+        catalogue: drawn at random when the catalogue was made, so that two databases that share one Redis, or a
+            restored one, are never taken for each other. A file is named by its content's hash.
+        revision: grows by one with each change.
+    """
+
+    catalogue: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueState:
+    """Every domain that is not deleted, at one version."""
+
+    version: CatalogueVersion
+    document: DomainSet

@@ -1,0 +1,156 @@
+"""How `bailiwick detect` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+
+from bailiwick.cli.console import out, print_table
+from bailiwick.detection.model import (
+    CLASSIFIER,
+    KEYWORD,
+    LINEAGE,
+    MANUAL,
+    AssetExplanation,
+    Detection,
+    DetectionReport,
+    Explanation,
+    LearningReport,
+)
+
+_SHOWN_CHARACTERS = 60
+_SHOWN_WORDS = 15
+_SHOWN_SCORE = 0.01
+_METHODS = (MANUAL, KEYWORD, CLASSIFIER, LINEAGE)
+
+
+def print_learning(report: LearningReport) -> None:
+    """What learning gave."""
+    if not report.changed:
+        out.print(f"Learned from the same examples already (revision {report.revision}).")
+        return
+    total = sum(report.examples.values())
+    out.print(
+        f"Learned from {total:,} examples of {len(report.examples)} domains with {report.labels} finer labels "
+        f"in {report.cpu_s:.1f} CPU s (revision {report.revision})."
+    )
+    if report.held_out_accuracy is not None:
+        out.print(f"Of texts held out, {report.held_out_accuracy:.1%} went to the right domain.")
+    for domain, why in report.skipped.items():
+        out.print(f"  Not learned: {domain}: {why}")
+
+
+def print_detections(texts: Sequence[str], found: Sequence[Detection]) -> None:
+    """One line per text."""
+    print_table(
+        "Detection",
+        ("text", "domain", "score", "by", "other candidates"),
+        [
+            (
+                _shortened(text),
+                each.domain or "(none)",
+                each.score,
+                each.method,
+                ", ".join(
+                    f"{name} {score:.2f}" for name, score in each.ranking[each.domain is not None :] if score >= 0.01
+                ),
+            )
+            for text, each in zip(texts, found, strict=True)
+        ],
+    )
+    if len(texts) == 1:
+        out.print("\nWhy: add [bold]--explain[/]")
+
+
+def print_explanation(explanation: Explanation) -> None:
+    """The answer and what it rests on."""
+    found = explanation.detection
+    out.print(f"[bold]{found.domain or 'no domain'}[/]: {explanation.reason}.")
+    if explanation.matches:
+        matches = explanation.matches[:_SHOWN_WORDS]
+        rows = [(m.word, m.domain, m.weight, "keyword" if m.source == "keyword" else "learned") for m in matches]
+        print_table("\nWords that speak for a domain", ("word", "domain", "nats", "from"), rows)
+        if len(explanation.matches) > _SHOWN_WORDS:
+            out.print(f"... and {len(explanation.matches) - _SHOWN_WORDS} more")
+    else:
+        out.print("No word of it is a keyword of a domain, or was learned as telling.")
+    by_word, by_classifier = dict(explanation.keyword_ranking), dict(explanation.classifier_ranking)
+    together = dict(found.ranking)
+    names = list(dict.fromkeys([*together, *by_classifier, *by_word]))[:5]
+    print_table(
+        "\nCandidates",
+        ("domain", "by words", "by classifier", "together"),
+        [(n, _score(by_word, n), _score(by_classifier, n), _score(together, n)) for n in names],
+    )
+    if explanation.familiarity is not None:
+        out.print(f"Familiarity: {explanation.familiarity:.1%} of known texts look less familiar.")
+    else:
+        out.print("No classifier: [bold]bailiwick detect --learn-from DATASET[/] learns one from labelled texts.")
+
+
+def print_asset(explanation: AssetExplanation) -> None:
+    """An asset's tags, and what its own words say."""
+    out.print(f"[bold]{escape(explanation.asset)}[/] ({explanation.kind})")
+    if explanation.tags:
+        print_table(
+            "Tags",
+            ("domain", "score", "by", "carried from", "run"),
+            [(t.domain, t.score, t.method, t.carried_from, t.run) for t in explanation.tags],
+        )
+    else:
+        out.print("It carries no tag.")
+    out.print(f"\nOwn words: {_shortened(explanation.text, 400)}", markup=False)
+    print_explanation(explanation.own)
+
+
+def print_run(report: DetectionReport) -> None:
+    """What a run tagged."""
+    if not report.nodes:
+        out.print("The graph is empty, so nothing was tagged. Next: [bold]bailiwick extract PATH[/]")
+        return
+    kinds = sorted({kind for each in report.domains for kind in each.by_kind}, key=_KINDS.__getitem__)
+    methods = [
+        m for m in ("manual", "keyword", "classifier", "lineage") if any(m in d.by_method for d in report.domains)
+    ]
+    print_table(
+        f"Detected by {report.run}",
+        ("domain", *kinds, *(f"by {method}" for method in methods), "such as"),
+        [
+            (
+                each.domain,
+                *(each.by_kind.get(kind, 0) for kind in kinds),
+                *(each.by_method.get(method, 0) for method in methods),
+                ", ".join(each.examples),
+            )
+            for each in report.domains
+        ],
+    )
+    out.print(
+        f"Tagged {report.tagged_nodes:,} of {report.nodes:,} assets ({report.abstained:.1%} belong to no domain) "
+        f"and {report.tagged_edges:,} of {report.edges:,} relations."
+    )
+    if report.domains:
+        shown = next((each.examples[0] for each in report.domains if each.examples), "NAME")
+        out.print(f"\nWhy: [bold]bailiwick detect --asset {escape(shown)}[/]")
+
+
+_ORDER = (
+    *("database", "table", "view", "column", "statement", "job_folder", "job", "condition"),
+    *("folder", "file", "relation"),
+)
+_KINDS = {kind: place for place, kind in enumerate(_ORDER)}
+
+
+def _others(found: Detection) -> str:
+    others = found.ranking if found.domain is None else found.ranking[1:]
+    return ", ".join(f"{name} {score:.2f}" for name, score in others if score >= _SHOWN_SCORE)
+
+
+def _score(scores: dict[str, float], name: str) -> str:
+    return f"{scores[name]:.3f}" if name in scores else ""
+
+
+def _shortened(text: str, most: int = _SHOWN_CHARACTERS) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[: most - 1] + "…"

@@ -1,0 +1,1 @@
+"""The default family: additive n-gram features, one hidden layer, softmax."""

@@ -1,0 +1,58 @@
+"""The table of model versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from sqlalchemy import BigInteger, Column, Connection, Index, String, Table, select, update
+
+from bailiwick.registry.model import ModelVersion
+from bailiwick.storage.schema import Json, UtcDateTime, metadata
+
+model_version = Table(
+    "model_version",
+    metadata,
+    Column("id", String(100), primary_key=True),
+    Column("domain", String(64), nullable=False),
+    Column("family", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("artefact_sha256", String(64), nullable=True),
+    Column("artefact_bytes", BigInteger, nullable=False),
+    Column("training_run", String(100), nullable=True),
+    Column("parent", String(100), nullable=True),
+    Column("dataset_sha256", String(64), nullable=True),
+    Column("card", Json, nullable=False),
+    Column("metrics", Json, nullable=False),
+    Index("ix_model_version_domain", "domain", "created_at"),
+)
+
+
+def insert(connection: Connection, version: ModelVersion) -> None:
+    """Add a version."""
+    connection.execute(model_version.insert().values(**asdict(version)))
+
+
+def find(connection: Connection, version_id: str) -> ModelVersion | None:
+    """The version of that id."""
+    row = connection.execute(select(model_version).where(model_version.c.id == version_id)).mappings().first()
+    return ModelVersion(**row) if row else None
+
+
+def ids_that_start_with(connection: Connection, prefix: str) -> set[str]:
+    """Ids that are taken."""
+    query = select(model_version.c.id).where(model_version.c.id.startswith(prefix, autoescape=True))
+    return set(connection.execute(query).scalars())
+
+
+def listing(connection: Connection, domain: str | None) -> Sequence[ModelVersion]:
+    """Versions, newest first."""
+    query = select(model_version).order_by(model_version.c.created_at.desc(), model_version.c.id.desc())
+    if domain is not None:
+        query = query.where(model_version.c.domain == domain)
+    return [ModelVersion(**row) for row in connection.execute(query).mappings()]
+
+
+def set_metrics(connection: Connection, version_id: str, metrics: Mapping[str, float]) -> None:
+    """Replace the metrics of a version."""
+    connection.execute(update(model_version).where(model_version.c.id == version_id).values(metrics=dict(metrics)))
