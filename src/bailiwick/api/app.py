@@ -27,7 +27,6 @@ from bailiwick.platform import Platform
 # Each module offers `router`.
 _ROUTERS = [
     "bailiwick.api.domains",
-    "bailiwick.api.graph",
     "bailiwick.api.extraction",
     "bailiwick.api.graph",
     "bailiwick.api.detection",
