@@ -25,20 +25,18 @@ from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 
 # Each module offers `router`.
-_ROUTERS: list[str] = [
+_ROUTERS = [
     "bailiwick.api.domains",
+    "bailiwick.api.extraction",
+    "bailiwick.api.graph",
+    "bailiwick.api.detection",
     "bailiwick.api.datasets",
     "bailiwick.api.training",
     "bailiwick.api.models",
     "bailiwick.api.deployments",
     "bailiwick.api.traffic",
     "bailiwick.api.metrics",
-    "bailiwick.api.detection",
-    "bailiwick.api.datasets",
-    "bailiwick.api.training",
-    "bailiwick.api.models",
 ]
-_ROUTERS: list[str] = ["bailiwick.api.extraction"]
 
 STATUS: dict[type[BailiwickError], int] = {
     InvalidInput: 422,
