@@ -27,6 +27,7 @@ from bailiwick.registry.service import RegistryService
 from bailiwick.settings import Settings
 from bailiwick.storage.cache import Cache, MemoryCache, RedisCache
 from bailiwick.storage.database import Database
+from bailiwick.storage.leases import Leases
 from bailiwick.storage.migrate import upgrade
 from bailiwick.traffic.service import TrafficService
 from bailiwick.training.service import TrainingService
@@ -55,6 +56,11 @@ class Platform:
     def audit(self) -> AuditTrail:
         """The audit trail."""
         return AuditTrail(self.database, self.clock)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """Leases for whatever only one process may do."""
+        return Leases(self.database, self.clock)
 
     @cached_property
     def cache(self) -> Cache:
@@ -132,6 +138,7 @@ class Platform:
             self.datasets,
             self.registry,
             catalogue.family,
+            check_domain=lambda domain: self.domains.get(domain),
         )
 
     @cached_property

@@ -227,7 +227,7 @@ def decode(data: bytes) -> tuple[str, str]:
             return _strictly(data, "utf-16-le")
         if even > 0.4 * half and odd < 0.05 * half:
             return _strictly(data, "utf-16-be")
-    if zeros or sum(byte < 32 and byte not in _TEXT_CONTROLS for byte in head) > len(head) // 100:
+    if b"\0" in data or sum(byte < 32 and byte not in _TEXT_CONTROLS for byte in head) > len(head) // 100:
         raise Unreadable("binary content, not text")
     try:
         return data.decode("utf-8"), "utf-8"

@@ -17,6 +17,7 @@ from bailiwick.extraction.model import ColumnFact, ForeignKey, TableFact
 from bailiwick.graph.model import NodeKind
 
 MIN_CONFIDENCE = 0.6
+_MAX_CANDIDATES = 200
 _SUREST = 0.99  # a guess stays a guess
 _STEM = 4  # letters that an abbreviation must share with the word that it stands for
 _KEY_WORDS = ("id", "sk", "key", "code", "no", "nr", "num", "number", "uuid", "guid", "ref", "pk", "fk")
@@ -59,7 +60,8 @@ def infer_foreign_keys(tables: Mapping[str, TableFact]) -> dict[str, tuple[Forei
     for table in tables.values():
         if table.kind is NodeKind.TABLE:
             for key in _own_keys(table, vocabulary):
-                keys[_database(table.name), key.entity[-1][:_STEM], key.word].append(key)
+                for spelling in {key.entity[-1], f"{key.entity[-1][:_STEM]}~"}:
+                    keys[_database(table.name), spelling, key.word].append(key)
     found: dict[str, tuple[ForeignKey, ...]] = {}
     for table in tables.values():
         if table.kind is not NodeKind.TABLE:
@@ -87,11 +89,11 @@ def _best(
     entity = _entity(table.name, vocabulary)
     scored: list[tuple[float, _Key]] = []
     if column.name in _TO_PARENT:
-        own = keys.get((database, entity[-1][:_STEM], "id"), [])
+        own = keys.get((database, entity[-1], "id"), [])
         scored += [(0.75, key) for key in own if key.table == table.name and _alike(column, key.column)]
     identifies_itself = entity in (words[:-1], words[1:-1]) or _abbreviates(words[1:-1], entity)
     if len(words) > 1 and words[-1] in _KEY_WORDS and not identifies_itself:
-        candidates = keys.get((database, words[-2][:_STEM], words[-1]), [])
+        candidates = _candidates(keys, database, words)
         scored += [(_score(column, words, key), key) for key in candidates if key.table != table.name]
     scored = [(score, key) for score, key in scored if score >= MIN_CONFIDENCE]
     if not scored:
@@ -105,6 +107,13 @@ def _best(
     return ForeignKey(
         (column.name,), key.table, (_target(table, column, key, tables),), inferred=True, confidence=round(score, 3)
     )
+
+
+def _candidates(keys: Mapping[tuple[str, str, str], list[_Key]], database: str, words: tuple[str, ...]) -> list[_Key]:
+    """Keys of that very word, else of a word that it may abbreviate; a word that hundreds share decides nothing."""
+    exact = keys.get((database, words[-2], words[-1]), [])
+    found = exact or keys.get((database, f"{words[-2][:_STEM]}~", words[-1]), [])
+    return found if len(found) <= _MAX_CANDIDATES else []
 
 
 def _target(table: TableFact, column: ColumnFact, key: _Key, tables: Mapping[str, TableFact]) -> str:

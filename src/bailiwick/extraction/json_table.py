@@ -17,6 +17,7 @@ import orjson
 
 from bailiwick.extraction.files import Unreadable, Unrecognised
 from bailiwick.extraction.model import ColumnFact, FileFacts, Outcome, StatementOutcome, TableFact
+from bailiwick.extraction.plain import storable
 from bailiwick.extraction.type_lattice import Profile
 from bailiwick.graph.model import NodeKind
 
@@ -158,7 +159,7 @@ def _from_schema(name: str, columns: Mapping[str, str]) -> TableFact:
         ColumnFact(folded, kind.strip().lower(), ordinal=ordinal)
         for ordinal, (folded, kind) in enumerate(zip(_fold(list(columns)), columns.values(), strict=True))
     )
-    return TableFact(name.lower(), NodeKind.TABLE, facts, line=1, parser=PARSER)
+    return TableFact(storable(name).lower(), NodeKind.TABLE, facts, line=1, parser=PARSER)
 
 
 def _from_records(name: str, rows: Sequence[Mapping[str, Any]]) -> TableFact:
@@ -177,12 +178,18 @@ def _from_records(name: str, rows: Sequence[Mapping[str, Any]]) -> TableFact:
     if len(profiles) >= MAX_COLUMNS:
         properties["columns_cut_at"] = MAX_COLUMNS
     return TableFact(
-        name.lower(), NodeKind.TABLE, facts, line=1, parser=PARSER, confidence=_INFERRED, properties=properties
+        storable(name).lower(),
+        NodeKind.TABLE,
+        facts,
+        line=1,
+        parser=PARSER,
+        confidence=_INFERRED,
+        properties=properties,
     )
 
 
 def _from_description(document: Mapping[str, Any], stem: str, notes: dict[str, str]) -> TableFact:
-    name = str(_first(document, _NAME_KEYS) or stem).lower()
+    name = storable(str(_first(document, _NAME_KEYS) or stem)).lower()
     columns = _first(document, _COLUMN_KEYS)
     names, types, comments, nullables = _declared(columns)
     types = _aligned(document.get("column_types"), types, name, notes, "column_types")
@@ -279,7 +286,7 @@ def _fold(names: Sequence[str]) -> list[str]:
     """Lower case; a name that differs from an earlier one in case only keeps its spelling, a twin gets a number."""
     used: set[str] = set()
     folded: list[str] = []
-    for name in names:
+    for name in map(storable, names):
         choice = next((c for c in (name.lower(), name) if c not in used), None)
         number = 2
         while choice is None or choice in used:

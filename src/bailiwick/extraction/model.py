@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -68,7 +68,7 @@ class ColumnFact:
     """A column as a file declares it.
 
     Args:
-        type: the type as written, in lower case; None where it is not known.
+        type: in the dialect's own spelling, lower case; None where it is not known.
         nullable: None where the file does not say.
         ordinal: position in the table, from 0.
         statistics: what sample rows showed (``null_ratio``, ``distinct``, ...); JSON values.
@@ -110,7 +110,9 @@ class TableFact:
         name: qualified and folded.
         kind: ``NodeKind.TABLE`` or ``NodeKind.VIEW``.
         properties: ``location``, ``format``, ``serde``, ``partitioned_by``, ``buckets``, ``comment``,
-            ``tblproperties``, ``external``, ``temporary``, ``like``, ``dropped``, ...; JSON values.
+            ``tblproperties``, ``external``, ``temporary``, ``like``, ``dropped``, ...; JSON values. ``projection``
+            lists columns by name and stars as ``{"star": table}``, in order, where a table made by a query takes
+            columns from tables that its file does not define; `merge_tables` expands it.
         defines: False where the file only adds to or mentions the table, so that its columns may be incomplete.
     """
 
@@ -124,12 +126,29 @@ class TableFact:
     properties: Mapping[str, Any] = field(default_factory=dict)
     defines: bool = True
 
+    def renamed(self, spell: Callable[[str], str]) -> TableFact:
+        """The fact with ``spell`` applied to every table name in it: its own, its keys', its projection's."""
+        properties = dict(self.properties)
+        if "projection" in properties:
+            properties["projection"] = [
+                {"star": spell(item["star"])} if isinstance(item, Mapping) else item
+                for item in properties["projection"]
+            ]
+        return replace(
+            self,
+            name=spell(self.name),
+            foreign_keys=tuple(replace(key, table=spell(key.table)) for key in self.foreign_keys),
+            properties=properties,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LineageFact:
     """Data flows from the source to the target. Both columns None: a flow between whole tables.
 
     Args:
+        target_table: empty where the statement is a query whose result goes to its caller or to files; then
+            ``target_column`` is a column of that result.
         transformation: ``identity``, ``expression``, ``aggregate``, ``window``, ``table``.
         statement_index: of the `StatementOutcome` that says so.
     """
@@ -252,7 +271,37 @@ def merge_tables(tables: Iterable[TableFact]) -> dict[str, TableFact]:
     for table in tables:
         known = merged.get(table.name)
         merged[table.name] = table if known is None else _join(known, table)
+    expanded: dict[str, tuple[ColumnFact, ...]] = {}
+    for name, table in merged.items():
+        if "projection" in table.properties:
+            merged[name] = replace(table, columns=_expanded(table, merged, expanded, frozenset()))
     return merged
+
+
+def _expanded(
+    table: TableFact,
+    tables: Mapping[str, TableFact],
+    done: dict[str, tuple[ColumnFact, ...]],
+    within: frozenset[str],
+) -> tuple[ColumnFact, ...]:
+    """The columns of a table whose projection holds stars; a view that selects from itself adds nothing."""
+    projection = table.properties.get("projection")
+    if projection is None:
+        return table.columns
+    if table.name in done:
+        return done[table.name]
+    own = {column.name: column for column in table.columns}
+    columns: dict[str, ColumnFact] = {}
+    for item in projection:
+        if isinstance(item, str):
+            columns.setdefault(item, own.get(item) or ColumnFact(item, None))
+        elif item["star"] in tables and item["star"] not in within | {table.name}:
+            for column in _expanded(tables[item["star"]], tables, done, within | {table.name}):
+                columns.setdefault(column.name, replace(column, primary_key=False, partition=False, statistics={}))
+    found = tuple(replace(column, ordinal=i) for i, column in enumerate(columns.values()))
+    if not within:
+        done[table.name] = found
+    return found
 
 
 def _join(first: TableFact, second: TableFact) -> TableFact:

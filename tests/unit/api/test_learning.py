@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from learning_examples import examples, write_csv
+from learning_examples import ADA, examples, write_csv
 
 from bailiwick.api.app import create_api
+from bailiwick.domains.model import Domain
 from bailiwick.platform import Platform
 from bailiwick.settings import Settings
 
@@ -15,6 +16,7 @@ from bailiwick.settings import Settings
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
     platform = Platform(Settings(home=tmp_path / "home"))
+    platform.domains.create(Domain("bank", "Bank", "bank-agent"), ADA)
     with TestClient(create_api(platform)) as client:
         yield client
     platform.close()

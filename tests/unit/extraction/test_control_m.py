@@ -104,7 +104,8 @@ def test_conditions__all_joined_by_or__the_order_is_optional() -> None:
 
 
 def test_on_actions__condition_and_forced_job__are_edges() -> None:
-    on = '<ON STMT="*" CODE="NOTOK"><DOCOND NAME="BAD" SIGN="+" ODATE="ODAT"/><DOFORCEJOB TABLE_NAME="G" NAME="MEND"/></ON>'
+    actions = '<DOCOND NAME="BAD" SIGN="+" ODATE="ODAT"/><DOFORCEJOB TABLE_NAME="G" NAME="MEND"/>'
+    on = f'<ON STMT="*" CODE="NOTOK">{actions}</ON>'
     facts = read(folder("F", job("A", on) + job("B", awaits("BAD"))) + folder("G", job("MEND")))
     edges = {edge.role: edge for edge in precedence(facts.nodes, facts.edges)}
     assert flow(facts) == {("A", "B")}

@@ -13,7 +13,10 @@ from bailiwick.extraction import service as service_module
 from bailiwick.extraction.executors import WorkerPool
 from bailiwick.extraction.reading import ReadResult, ReadTask, read_first
 from bailiwick.extraction.report import ExtractionReport, FileReport, FileStatus
+from bailiwick.governance.audit import Actor
 from bailiwick.graph.model import EdgeKind, NodeKind
+from bailiwick.platform import Platform
+from bailiwick.settings import Settings
 
 
 def status(report: ExtractionReport) -> dict[str, FileStatus]:
@@ -46,7 +49,7 @@ def test_extract__again__writes_nothing(small_estate: Estate) -> None:
     assert second.sync is not None
     assert (second.sync.added, second.sync.changed, second.sync.tombstoned) == (0, 0, 0)
     assert second.sync.unchanged == len(first.nodes) + len(first.edges)
-    assert {s for s in status(second).values()} == {FileStatus.UNCHANGED, FileStatus.SKIPPED}
+    assert set(status(second).values()) == {FileStatus.UNCHANGED, FileStatus.SKIPPED}
     assert second.statements == first.statements
 
 
@@ -54,8 +57,6 @@ def test_extract__again__writes_nothing(small_estate: Estate) -> None:
 def test_extract__corpora__twice_changes_nothing_and_counts_hold(estate: Estate, corpora: Path) -> None:
     paths = [corpora / "carddemo", corpora / "json-tables"]
     service = estate.platform.extraction
-    from bailiwick.governance.audit import Actor
-
     first = service.extract(paths, actor=Actor("test"))
     second = service.extract(paths, actor=Actor("test"))
     assert (first.assets["job_folder"], first.assets["job"], first.assets["condition"]) == (5, 15, 11)
@@ -267,3 +268,18 @@ def test_every_relation__in_the_store__has_provenance(small_estate: Estate) -> N
     kinds = {edge.kind for edge in small_estate.platform.graph.edges()}
     assert EdgeKind.PRECEDES in kinds
     assert {node.kind for node in small_estate.platform.graph.nodes()} >= {NodeKind.JOB, NodeKind.STATEMENT}
+
+
+@pytest.mark.postgres
+def test_extract__on_postgresql__is_the_same(small_estate: Estate, postgres_url: str, tmp_path: Path) -> None:
+    here = small_estate.extract()
+    small_estate.write("crm/odd.json", '[{"nul\\u0000name": "half \\ud800 pair", "n": NaN}]')
+    platform = Platform(Settings(home=tmp_path / "other", database_url=postgres_url))
+    there = Estate(small_estate.folder, platform)
+    first, second = there.extract(), there.extract()
+    assert first.relations["precedes"] == here.relations["precedes"]
+    assert second.sync is not None
+    assert (second.sync.added, second.sync.changed, second.sync.tombstoned) == (0, 0, 0)
+    assert second.sync.unchanged == len(first.nodes) + len(first.edges)
+    assert len(platform.extraction.runs()) == 2
+    platform.close()
