@@ -52,9 +52,16 @@ def test_detect__text_texts_and_explain(client: TestClient) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"text": "a", "texts": ["b"]}, {"texts": []}, {"text": 7}, {"text": "a", "threshold": 2}, {"text": "a", "x": 1},
-     {"texts": ["a"], "explain": True}],
-)  # fmt: skip
+    [
+        {},
+        {"text": "a", "texts": ["b"]},
+        {"texts": []},
+        {"text": 7},
+        {"text": "a", "threshold": 2},
+        {"text": "a", "unknown": 1},
+        {"texts": ["a"], "explain": True},
+    ],
+)
 def test_detect__bad_request__422(client: TestClient, body: dict[str, Any]) -> None:
     assert client.post("/v1/detect", json=body).status_code == 422
 
