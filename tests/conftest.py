@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import servers
+from learning_examples import Learning
 from sqlalchemy import create_engine, make_url, text
 
 from bailiwick.clock import VirtualClock
@@ -132,3 +133,9 @@ def corpora() -> Path:
     if not CORPORA.is_dir():
         pytest.skip("the real corpora (../shared/data) are not here")
     return CORPORA
+
+
+@pytest.fixture
+def learning(sqlite_database: Database, clock: VirtualClock, tmp_path: Path) -> Learning:
+    """Data sets, registry, training and evaluation over an empty database."""
+    return Learning(sqlite_database, clock, tmp_path)

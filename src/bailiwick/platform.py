@@ -1,28 +1,35 @@
-"""The one place that builds stores and services from settings. Each is built on first use."""
+"""The one place that builds stores and services from settings. Each is built, and its code loaded, on first use.
+
+Loading on use is what lets a command that only reads a table answer at once: the numerical libraries alone take longer
+to import than most commands to run.
+"""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from bailiwick.clock import Clock, SystemClock
-from bailiwick.datasets.service import DatasetService
-from bailiwick.detection.service import LOCAL, DetectionService, DomainsFrom
-from bailiwick.domains.remote import RemoteDomains
-from bailiwick.domains.service import DomainService
-from bailiwick.domains.sources import CacheSource, CataloguePublisher, DatabaseSource, FileSource, SourceChain
-from bailiwick.domains.watch import CatalogueWatch
-from bailiwick.evaluation.service import EvaluationService
 from bailiwick.governance.audit import AuditTrail
-from bailiwick.graph.ports import GraphStore
-from bailiwick.graph.sql import SqlGraphStore
-from bailiwick.models import catalogue
-from bailiwick.registry.artefacts import ArtefactStore
-from bailiwick.registry.service import RegistryService
 from bailiwick.settings import Settings
 from bailiwick.storage.cache import Cache, MemoryCache, RedisCache
 from bailiwick.storage.database import Database
-from bailiwick.storage.migrate import upgrade
-from bailiwick.training.service import TrainingService
+from bailiwick.storage.leases import Leases
+
+if TYPE_CHECKING:
+    from bailiwick.datasets.service import DatasetService
+    from bailiwick.delivery.service import DeliveryService
+    from bailiwick.detection.service import DetectionService, DomainsFrom
+    from bailiwick.domains.service import DomainService
+    from bailiwick.domains.watch import CatalogueWatch
+    from bailiwick.evaluation.service import EvaluationService
+    from bailiwick.extraction.service import ExtractionService
+    from bailiwick.graph.ports import GraphStore
+    from bailiwick.metrics.service import MetricsService
+    from bailiwick.registry.service import RegistryService
+    from bailiwick.traffic.service import TrafficService
+    from bailiwick.training.service import TrainingService
 
 
 class Platform:
@@ -40,6 +47,8 @@ class Platform:
     @cached_property
     def database(self) -> Database:
         """The main database, migrated to the newest schema."""
+        from bailiwick.storage.migrate import upgrade
+
         database = Database(self.settings.database)
         upgrade(database)
         return database
@@ -48,6 +57,11 @@ class Platform:
     def audit(self) -> AuditTrail:
         """The audit trail."""
         return AuditTrail(self.database, self.clock)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """Leases for whatever only one process may do."""
+        return Leases(self.database, self.clock)
 
     @cached_property
     def cache(self) -> Cache:
@@ -59,6 +73,9 @@ class Platform:
     @cached_property
     def domains(self) -> DomainService:
         """Domains, their revisions and their lifecycle; each change is copied to Redis where one is configured."""
+        from bailiwick.domains.service import DomainService
+        from bailiwick.domains.sources import CacheSource, CataloguePublisher
+
         if self.settings.redis_url is None:
             return DomainService(self.database, self.audit, self.clock)
         publisher = CataloguePublisher(CacheSource(self.cache))
@@ -67,6 +84,10 @@ class Platform:
     @cached_property
     def domain_watch(self) -> CatalogueWatch:
         """The newest catalogue of domains; `start` it to follow changes made by other processes."""
+        from bailiwick.domains.remote import RemoteDomains
+        from bailiwick.domains.sources import CacheSource, DatabaseSource, FileSource, SourceChain
+        from bailiwick.domains.watch import CatalogueWatch
+
         settings = self.settings
         if settings.domains_url is not None:
             chain = SourceChain(RemoteDomains(settings.domains_url))
@@ -81,33 +102,63 @@ class Platform:
     @cached_property
     def graph(self) -> GraphStore:
         """The knowledge graph: in the main database, or on a Bolt server when one is named."""
-        return SqlGraphStore(self.database, self.audit, self.clock)
+        from bailiwick.graph.sql import SqlGraphStore
+
+        settings = self.settings
+        if settings.graph_url is None:
+            return SqlGraphStore(self.database, self.audit, self.clock)
+        from bailiwick.graph.bolt import BoltServer
+        from bailiwick.graph.neo4j import Neo4jGraphStore
+
+        password = settings.graph_password.get_secret_value() if settings.graph_password else None
+        server = BoltServer(settings.graph_url, settings.graph_user, password, self.clock)
+        return Neo4jGraphStore(server, self.database, self.audit, self.clock)
+
+    @cached_property
+    def extraction(self) -> ExtractionService:
+        """Reads files into the knowledge graph."""
+        from bailiwick.extraction.service import ExtractionService
+
+        return ExtractionService(self.database, self.audit, self.graph, self.clock, workers=self.settings.workers)
 
     @cached_property
     def detection(self) -> DetectionService:
         """From texts and assets to their domains."""
+        from bailiwick.detection.service import DetectionService
+
         return DetectionService(
             self.database, self.audit, self.clock, lambda: self.graph, self._domains_now, self.settings.seed
         )
 
     def _domains_now(self) -> DomainsFrom:
+        from bailiwick.detection.service import LOCAL, DomainsFrom
+
         self.domain_watch.step()
         return DomainsFrom(self.domain_watch.current, self.settings.domains_url or LOCAL)
 
     @cached_property
     def datasets(self) -> DatasetService:
         """Training data."""
+        from bailiwick.datasets.service import DatasetService
+
         return DatasetService(self.database, self.audit, self.clock)
 
     @cached_property
     def registry(self) -> RegistryService:
         """Model versions and their artefacts."""
+        from bailiwick.models import catalogue
+        from bailiwick.registry.artefacts import ArtefactStore
+        from bailiwick.registry.service import RegistryService
+
         artefacts = ArtefactStore(self.settings.home / "artefacts")
         return RegistryService(self.database, self.audit, self.clock, artefacts, catalogue.family)
 
     @cached_property
     def training(self) -> TrainingService:
         """Training runs."""
+        from bailiwick.models import catalogue
+        from bailiwick.training.service import TrainingService
+
         return TrainingService(
             self.database,
             self.audit,
@@ -115,16 +166,55 @@ class Platform:
             self.datasets,
             self.registry,
             catalogue.family,
-            usual_settings=catalogue.usual_settings,
+            check_domain=lambda domain: self.domains.get(domain),
         )
 
     @cached_property
     def evaluation(self) -> EvaluationService:
         """Evaluations of model versions."""
+        from bailiwick.evaluation.service import EvaluationService
+
         return EvaluationService(self.database, self.audit, self.clock, self.datasets, self.training, self.registry)
+
+    @cached_property
+    def traffic(self) -> TrafficService:
+        """The traffic plans."""
+        from bailiwick.traffic.service import TrafficService
+
+        # Without Redis there is nobody to share with: other processes read the database.
+        shared = self.cache if self.settings.redis_url is not None else None
+        return TrafficService(self.database, self.audit, self.clock, shared)
+
+    @cached_property
+    def delivery(self) -> DeliveryService:
+        """Deployments, promotions and rollbacks."""
+        from bailiwick.delivery.service import DeliveryService
+
+        return DeliveryService(
+            self.database,
+            self.audit,
+            self.clock,
+            self.traffic,
+            versions=lambda version: self.registry.get(version),
+            versions_of=lambda domain: self.registry.list(domain),
+            thresholds=lambda domain: self.domains.get(domain).domain.thresholds,
+        )
+
+    @cached_property
+    def metrics(self) -> MetricsService:
+        """Observations, the log of requests, and feedback."""
+        from bailiwick.metrics.service import MetricsService
+
+        return MetricsService(
+            self.database,
+            self.clock,
+            requests_kept=timedelta(days=self.settings.requests_kept_days),
+            capacity=self.settings.metrics_queue,
+            flush_interval_s=self.settings.metrics_interval_s,
+        )
 
     def close(self) -> None:
         """Give back every connection that was opened."""
-        for name in ("domain_watch", "graph", "cache", "database"):
+        for name in ("domain_watch", "metrics", "graph", "cache", "database"):
             if name in self.__dict__:
                 self.__dict__[name].close()

@@ -38,7 +38,15 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that the server listens on")
     port: int = Field(8700, ge=0, le=65535, description="port that the server listens on; 0 picks a free one")
     reload_interval_s: float = Field(0.5, gt=0, le=60, description="how often a gateway looks for newer revisions")
+    max_body_bytes: int = Field(4 << 20, ge=1024, le=1 << 30, description="longest request body that a gateway takes")
+    drain_s: float = Field(30.0, ge=0, le=3600, description="how long a stopping server waits for running requests")
     workers: int = Field(0, ge=0, le=256, description="processes for extraction; 0: one per core")
+    metrics_interval_s: float = Field(1.0, gt=0, le=60, description="how often observations are written in a batch")
+    metrics_queue: int = Field(100_000, ge=1, description="observations that wait in memory at most; more are dropped")
+    requests_kept_days: float = Field(30, gt=0, description="how long feedback finds the request that it is about")
+    extraction_root: Path | None = Field(
+        None, description="folder below which the REST interface may read files; unset: it reads none"
+    )
     seed: int = Field(20260101, ge=0, description="of every random choice in training")
 
     @classmethod

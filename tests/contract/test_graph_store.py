@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import servers
 
 from bailiwick.clock import VirtualClock
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
+from bailiwick.graph.bolt import BoltServer
 from bailiwick.graph.model import Edge, EdgeKind, Node, NodeKind, Provenance, Tag, edge_id, node_id
+from bailiwick.graph.neo4j import Neo4jGraphStore
 from bailiwick.graph.ports import GraphStore, SyncReport
 from bailiwick.graph.sql import SqlGraphStore
 from bailiwick.storage.database import Database
@@ -23,17 +27,36 @@ ADA = Actor("cli:ada", reason="checked by hand")
     params=[
         "sqlite",
         pytest.param("postgres", marks=pytest.mark.postgres),
+        pytest.param("bolt", marks=pytest.mark.bolt),
     ]
 )
-def audit(request: pytest.FixtureRequest, clock: VirtualClock) -> AuditTrail:
-    main = "postgres" if request.param == "postgres" else "sqlite"
-    return AuditTrail(request.getfixturevalue(f"{main}_database"), clock)
+def engine(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest, audit: AuditTrail, clock: VirtualClock) -> GraphStore:
-    database: Database = audit._database
-    return SqlGraphStore(database, audit, clock)
+def main_database(request: pytest.FixtureRequest, engine: str) -> Database:
+    found: Database = request.getfixturevalue("postgres_database" if engine == "postgres" else "sqlite_database")
+    return found
+
+
+@pytest.fixture
+def audit(main_database: Database, clock: VirtualClock) -> AuditTrail:
+    return AuditTrail(main_database, clock)
+
+
+@pytest.fixture
+def store(
+    request: pytest.FixtureRequest, engine: str, main_database: Database, audit: AuditTrail, clock: VirtualClock
+) -> Iterator[GraphStore]:
+    if engine == "bolt":
+        server = BoltServer(request.getfixturevalue("bolt_url"), servers.BOLT_USER, servers.BOLT_PASSWORD, clock)
+        opened: GraphStore = Neo4jGraphStore(server, main_database, audit, clock)
+    else:
+        opened = SqlGraphStore(main_database, audit, clock)
+    yield opened
+    opened.close()
 
 
 def node(name: str, /, *, kind: NodeKind = NodeKind.TABLE, run: str = "run-1", sure: float = 1.0, **given: Any) -> Node:
@@ -327,6 +350,21 @@ def test_sync__witness_no_longer_sees_it__owner_alone_decides(store: GraphStore)
     put(store, C, source="queries")
 
     assert put(store, source="ddl").tombstoned == 1
+
+
+def test_sync__four_sources_at_once__nothing_is_doubled_or_lost(store: GraphStore) -> None:
+    def sync(number: int) -> None:
+        put(store, A, B, AB, node(f"bank.own{number}"), source=f"source{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(sync, range(4)))
+
+    assert names(list(store.nodes())) == {"bank.a", "bank.b", *(f"bank.own{number}" for number in range(4))}
+    assert len(list(store.nodes())) == 6
+    assert len(list(store.edges())) == 1
+    for number in range(3):
+        put(store, source=f"source{number}")
+    assert names(list(store.nodes())) == {"bank.a", "bank.b", "bank.own3"}
 
 
 # ---- reading

@@ -25,12 +25,17 @@ from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 
 # Each module offers `router`.
-_ROUTERS: list[str] = [
+_ROUTERS = [
     "bailiwick.api.domains",
+    "bailiwick.api.extraction",
+    "bailiwick.api.graph",
     "bailiwick.api.detection",
     "bailiwick.api.datasets",
     "bailiwick.api.training",
     "bailiwick.api.models",
+    "bailiwick.api.deployments",
+    "bailiwick.api.traffic",
+    "bailiwick.api.metrics",
 ]
 
 STATUS: dict[type[BailiwickError], int] = {

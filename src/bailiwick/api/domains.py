@@ -209,18 +209,14 @@ def served_model(platform: Platform, domain_id: str) -> dict[str, Any] | None:
 
     None while nothing is deployed.
     """
-    # To be removed at the merge: the platform has `traffic` and `registry` once their branches are in.
-    if getattr(platform, "traffic", None) is None or getattr(platform, "registry", None) is None:
-        return None
-    services: Any = platform
-    plan = services.traffic.plan(domain_id)
+    plan = platform.traffic.plan(domain_id)
     if plan is None:
         return None
     slots: dict[str, int] = {}
     for each in plan.ranges:
         slots[each.version] = slots.get(each.version, 0) + each.end - each.first
     stable = max(sorted(slots), key=lambda version: slots[version])
-    version = services.registry.get(stable)
+    version = platform.registry.get(stable)
     return {
         "model_version": version.id,
         "training_run": version.training_run,

@@ -1,31 +1,33 @@
-"""What every backend must do: answer a chat, whole or in pieces."""
+"""What every backend must do: answer a call, whole or in pieces."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
+from bailiwick.backends.model import Call
+
 
 class Backend(Protocol):
-    """Where an answer comes from. Bodies are OpenAI chat-completion objects, already parsed and validated."""
+    """Where an answer comes from. One backend serves one version of one domain; safe for concurrent calls."""
 
-    async def chat(self, body: dict[str, Any], *, deadline_s: float) -> dict[str, Any]:
-        """The whole answer, a ``chat.completion`` object.
+    @property
+    def in_process(self) -> bool:
+        """Answers at once, without waiting for anything outside this process."""
+        ...
+
+    async def answer(self, call: Call) -> dict[str, Any]:
+        """The whole answer: a ``chat.completion``, ``text_completion`` or ``list`` of embeddings.
 
         Raises:
-            Unavailable: the model cannot be reached, failed, or did not answer within ``deadline_s`` seconds.
-            InvalidInput: the model refused the request (an upstream's 4xx), with its words.
+            UpstreamFailed: the model cannot be reached, failed, or did not answer within the call's deadline.
+            InvalidInput: the model refused the request, with its words.
         """
         ...
 
-    def stream(self, body: dict[str, Any], *, deadline_s: float) -> AsyncIterator[bytes]:
-        """The answer as server-sent events, ``data: [DONE]`` last. Raises as `chat`, before or amid the events."""
-        ...
+    def stream(self, call: Call) -> AsyncIterator[bytes]:
+        """The answer as complete server-sent events, ``data: [DONE]`` last; several may come in one piece.
 
-    async def embed(self, body: dict[str, Any], *, deadline_s: float) -> dict[str, Any]:
-        """An ``embeddings`` answer. Raises as `chat`."""
-        ...
-
-    async def close(self) -> None:
-        """Give connections back."""
+        Closing the iterator gives up the call. Raises as `answer`, before or amid the events.
+        """
         ...

@@ -9,9 +9,11 @@ import typer
 
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
+from bailiwick.datasets.from_graph import GraphSelection
 from bailiwick.datasets.model import Dataset, Split
 from bailiwick.datasets.readers import Columns
 from bailiwick.datasets.splitting import Shares
+from bailiwick.graph.model import NodeKind
 
 app = typer.Typer(help="Import, list and show training data.", no_args_is_help=True)
 
@@ -56,6 +58,34 @@ def import_file(
     _print(snapshot)
     first = next(iter(snapshot.domains))
     out.print(f"\nNext: [bold]bailiwick train {first} --dataset {snapshot.name}[/]")
+
+
+@app.command("from-graph")
+def from_graph(
+    ctx: typer.Context,
+    domain: Annotated[str, typer.Argument(help="Whose model the rows are to train.")],
+    name: Annotated[str | None, typer.Option(help="Name of the data set; default: graph-DOMAIN.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Only elements tagged with this domain; repeatable; default: all.")
+    ] = None,
+    kind: Annotated[list[NodeKind] | None, typer.Option(help="Only such elements; repeatable.")] = None,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Of the tag.")] = 0.5,
+) -> None:
+    """Snapshot the tagged graph: statements, tables and columns as texts, their domains as labels.
+
+    Example: bailiwick dataset from-graph estate --name tagged
+    """
+    usual = GraphSelection(domain)
+    selection = GraphSelection(domain, tuple(label or ()), tuple(kind or usual.kinds), min_score)
+    platform = flags(ctx).platform
+    snapshot = platform.datasets.import_graph(
+        platform.graph, selection, name=name or f"graph-{domain}", actor=flags(ctx).actor()
+    )
+    if flags(ctx).json:
+        print_json(snapshot)
+        return
+    _print(snapshot)
+    out.print(f"\nNext: [bold]bailiwick train {domain} --dataset {snapshot.name}[/]")
 
 
 @app.command("list")

@@ -32,6 +32,7 @@ app = typer.Typer(
     help="Create, change, list, import and export domains.",
     epilog='Example: bailiwick domain create cards --name "Cards" --keyword card --keyword pin --activate',
     no_args_is_help=True,
+    add_completion=False,
 )
 
 Revision = Annotated[int | None, typer.Option(min=1, max=MAX_REVISION)]
@@ -195,7 +196,7 @@ def default(
 def list_domains(
     ctx: typer.Context,
     lifecycle: Annotated[
-        list[Lifecycle] | None, typer.Option(help="Only these; repeatable. [default: all but deleted]")
+        list[Lifecycle] | None, typer.Option(help="Only these; repeatable. (default: all but deleted)")
     ] = None,
 ) -> None:
     """List the domains."""
@@ -240,10 +241,10 @@ def diff(
     ctx: typer.Context,
     domain_id: options.DomainId,
     before: Annotated[
-        int | None, typer.Option("--from", min=1, max=MAX_REVISION, help="[default: the one before --to]")
+        int | None, typer.Option("--from", min=1, max=MAX_REVISION, help="(default: the one before --to)")
     ] = None,
     after: Annotated[
-        int | None, typer.Option("--to", min=1, max=MAX_REVISION, help="[default: the current one]")
+        int | None, typer.Option("--to", min=1, max=MAX_REVISION, help="(default: the current one)")
     ] = None,
 ) -> None:
     """Show what changed between two revisions."""

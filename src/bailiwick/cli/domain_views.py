@@ -10,7 +10,7 @@ from bailiwick.domains.difference import flattened, revision_difference
 from bailiwick.domains.merge import ImportOutcome
 from bailiwick.domains.model import DomainRevision, FieldChange
 
-_SHOWN_WORDS = 6
+_SHOWN_WORDS = 20
 _LISTS = ("keywords", "tags", "examples")
 
 
@@ -18,21 +18,21 @@ def show_list(revisions: Sequence[DomainRevision], default_domain: str | None) -
     """A table of domains."""
     print_table(
         "Domains",
-        ("id", "name", "lifecycle", "rev", "layer", "team", "keywords", "fallback"),
+        ("id", "lifecycle", "rev", "layer", "team", "words", "fallback"),
         [
             (
-                f"{each.domain.id} (default)" if each.domain.id == default_domain else each.domain.id,
-                each.domain.name,
+                each.domain.id,
                 each.lifecycle.value,
                 each.revision,
                 each.domain.layer,
                 each.domain.team,
-                _some(each.domain.keywords),
+                len(each.domain.keywords) + len(each.domain.tags),
                 each.domain.fallback,
             )
             for each in revisions
         ],
     )
+    out.print(f"Default domain: {default_domain or 'none'}", markup=False)
 
 
 def show_one(revision: DomainRevision) -> None:
@@ -48,7 +48,7 @@ def show_one(revision: DomainRevision) -> None:
         if name == "examples":
             value = [example["text"] for example in value]
         if value not in (None, "", [], {}):
-            rows.append((name, _some(value, 20) if isinstance(value, list) else _plain(value)))
+            rows.append((name, _some(value) if isinstance(value, list) else _plain(value)))
     print_table(f"Domain {revision.domain.id}", ("field", "value"), rows)
 
 
@@ -111,9 +111,9 @@ def _entry(value: Any) -> str:
     return str(value)
 
 
-def _some(values: Sequence[Any], shown: int = _SHOWN_WORDS) -> str:
-    listed = ", ".join(str(value) for value in values[:shown])
-    return f"{listed}, and {len(values) - shown} more" if len(values) > shown else listed
+def _some(values: Sequence[Any]) -> str:
+    listed = ", ".join(str(value) for value in values[:_SHOWN_WORDS])
+    return f"{listed}, and {len(values) - _SHOWN_WORDS} more" if len(values) > _SHOWN_WORDS else listed
 
 
 def _plain(value: Any) -> str:

@@ -26,7 +26,7 @@ _COMMANDS = {
     "detect": ("bailiwick.cli.detect", "Tag the graph, or a text, with domains."),
     "dataset": ("bailiwick.cli.dataset", "Import, list and show training data."),
     "train": ("bailiwick.cli.train", "Train and evaluate a domain's model."),
-    "model": ("bailiwick.cli.model", "List and show model versions and their evaluations."),
+    "model": ("bailiwick.cli.models", "List and show model versions and their evaluations."),
     "deploy": ("bailiwick.cli.deploy", "Deploy a version if the gates allow it."),
     "traffic": ("bailiwick.cli.traffic", "Show and shift the traffic between versions."),
     "rollback": ("bailiwick.cli.rollback", "Go back to the version served before."),

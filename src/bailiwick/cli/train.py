@@ -26,7 +26,7 @@ def train(
     domain: Annotated[str | None, typer.Argument(help="Whose model; leave out with --all.")] = None,
     dataset: Annotated[str, typer.Option(help="Name or id of the data set.")] = ...,  # type: ignore[assignment]
     every: Annotated[bool, typer.Option("--all", help="Every domain of the data set, one after the other.")] = False,
-    from_version: Annotated[str | None, typer.Option(help="Fine-tune this version instead of starting afresh.")] = None,
+    from_version: Annotated[str | None, typer.Option(help="Fine-tune this version (a domain: its newest).")] = None,
     family: Annotated[str, typer.Option(help="Model family.")] = DEFAULT_FAMILY,
     epochs: Annotated[int | None, typer.Option(min=1, max=1000, help="Passes over the texts.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of every random choice; default: the setting.")] = None,
@@ -37,7 +37,7 @@ def train(
     Examples:
       bailiwick train cards --dataset queries
       bailiwick train --all --dataset queries
-      bailiwick train cards --dataset queries --from-version cards-v20260101_120000 --epochs 2
+      bailiwick train cards --dataset queries --from-version cards --epochs 2
     """
     root = flags(ctx)
     if every == (domain is not None):
@@ -98,7 +98,7 @@ def _train_one(
             seed=seed,
             family=family,
             settings=settings,
-            start_version=start,
+            start_version=root.platform.registry.resolve(start).id if start else None,
             progress=show,
         )
     assert run.version is not None

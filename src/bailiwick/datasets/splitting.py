@@ -15,13 +15,18 @@ from bailiwick.datasets.cleaning import normalise
 from bailiwick.datasets.model import Row, Split
 from bailiwick.errors import InvalidInput
 
+_ENOUGH_PER_LABEL = 6
+
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Which part of the rows judges and which part chooses; the rest learns."""
+    """Which part of each label's rows judges and which part chooses; the rest learns.
+
+    Choosing and calibrating need few rows but not too few: while a label has less than six for it, up to a tenth.
+    """
 
     test: float = 0.2
-    validation: float = 0.1
+    validation: float = 0.05
 
     def __post_init__(self) -> None:
         if not (0 <= self.test < 1 and 0 <= self.validation < 1 and self.test + self.validation < 1):
@@ -69,6 +74,8 @@ def _deal(rows: Sequence[Row], test: float, validation: float, salt: str) -> lis
         dealt.sort(key=lambda entry: entry[0])
         total = sum(len(members) for _, members in dealt)
         test_quota, validation_quota = _quota(total, test), _quota(total, validation)
+        if validation:
+            validation_quota = max(validation_quota, min(_ENOUGH_PER_LABEL, _quota(total, 0.1)))
         for split, quota in ((Split.TEST, test_quota), (Split.VALIDATION, validation_quota)):
             while quota > 0 and len(dealt) > 1 and len(dealt[0][1]) <= 2 * quota:
                 _, members = dealt.pop(0)

@@ -11,6 +11,9 @@ from bailiwick.domains.model import Domain, DomainRevision, FieldChange
 _NESTED = ("backend", "generation", "thresholds")
 """Fields that are compared part by part; the others are compared whole."""
 
+_FREE = ("attention_weights", "generation.bounds")
+"""Fields whose entries have names of the user's choice."""
+
 _MISSING = object()
 
 
@@ -49,18 +52,30 @@ def flattened(domain: Domain) -> dict[str, Any]:
 
 
 def with_values(document: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A domain as plain JSON values, with some fields replaced; a field may be nested, as ``backend.base_url``.
+    """A domain as plain JSON values, with some fields replaced; the others and the original stay as they are.
 
-    Nothing is checked here: parse the result.
+    A field may be nested, as ``backend.base_url``. None for one entry of ``attention_weights`` or ``generation.bounds``
+    drops the entry. Nothing is checked here: parse the result.
+
+    >>> with_values({"attention_weights": {"pin": 2.0, "card": 1.5}}, {"attention_weights.pin": None, "name": "Cards"})
+    {'attention_weights': {'card': 1.5}, 'name': 'Cards'}
     """
-    changed = {key: dict(value) if key in _NESTED else value for key, value in document.items()}
+    changed = dict(document)
     for field, value in values.items():
-        outer, dot, inner = field.partition(".")
-        if dot and outer in _NESTED:
-            changed.setdefault(outer, {})[inner] = value
-        else:
-            changed[field] = value
+        _replace(changed, field, value)
     return changed
+
+
+def _replace(fields: dict[str, Any], field: str, value: Any, above: str = "") -> None:
+    outer, dot, inner = field.partition(".")
+    if dot and f"{above}{outer}" in (*_NESTED, *_FREE):
+        present = fields.get(outer)
+        fields[outer] = dict(present) if isinstance(present, Mapping) else {}
+        _replace(fields[outer], inner, value, f"{above}{outer}.")
+    elif value is None and above.rstrip(".") in _FREE:
+        fields.pop(field, None)
+    else:
+        fields[field] = value
 
 
 def applied(document: Mapping[str, Any], changes: Iterable[FieldChange]) -> dict[str, Any]:

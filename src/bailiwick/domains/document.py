@@ -8,6 +8,7 @@ once, and agree with what the domains say of themselves.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -259,22 +260,29 @@ def _placed(domain_id: str, entry: DomainEntry, homes: Mapping[str, tuple[str, s
 
 def _invalid(domain_id: str, error: ValidationError, source: str) -> InvalidInput:
     found = error.errors(include_url=False)
-    lines = [f"{_path(each['loc'])}: {_plain_message(each['msg'])}" for each in found[:_SHOWN_ERRORS]]
+    faults = [_located(each["loc"], each["msg"]) for each in found[:_SHOWN_ERRORS]]
+    words = "; ".join([faults[0][1], *(f"{path}: {message}" for path, message in faults[1:])])
     if len(found) > _SHOWN_ERRORS:
-        lines.append(f"and {len(found) - _SHOWN_ERRORS} more")
+        words += f"; and {len(found) - _SHOWN_ERRORS} more"
     first = found[0]
     return _at(
         source,
         domain_id,
-        _path(first["loc"]),
-        "; ".join(lines).partition(": ")[2],
+        faults[0][0],
+        words,
         requested=_quotable(first["loc"], first["type"], first.get("input")),
         remedy=_remedy(first["loc"], first["type"]),
     )
 
 
-def _path(location: Sequence[Any]) -> str:
-    return ".".join(str(part) for part in location) or "domain"
+def _located(location: Sequence[Any], message: str) -> tuple[str, str]:
+    """The path of a fault and its words; a rule over several fields names the field at the head of its message."""
+    parts = [str(part) for part in location]
+    plain = _plain_message(message)
+    if headed := re.match(r"([a-z_][a-z_.]*): (.*)", plain, re.DOTALL):
+        parts.append(headed[1])
+        plain = headed[2]
+    return ".".join(parts) or "domain", plain
 
 
 def _plain_message(message: str) -> str:

@@ -76,7 +76,8 @@ def check_not_needed(
     ]
     reasons = ["it is the default domain"] if default_domain == domain_id else []
     if relying:
-        reasons.append(f"{', '.join(map(repr, relying[:5]))}{' and others' if relying[5:] else ''} fall back to it")
+        names = f"{', '.join(map(repr, relying[:5]))}{' and others' if relying[5:] else ''}"
+        reasons.append(f"it is the fallback of {names}")
     if reasons:
         raise Conflict(
             f"domain {domain_id!r} cannot be {after}: {' and '.join(reasons)}",

@@ -8,7 +8,6 @@ from dataclasses import asdict
 import numpy as np
 
 from bailiwick.clock import Clock
-from bailiwick.datasets.cleaning import normalise
 from bailiwick.datasets.model import Dataset, Row, Split
 from bailiwick.datasets.service import DatasetService
 from bailiwick.errors import InvalidInput, NotFound
@@ -24,10 +23,10 @@ from bailiwick.registry.service import RegistryService
 from bailiwick.statistics.calibration import log_loss
 from bailiwick.storage.database import Database
 from bailiwick.storage.ids import new_id
+from bailiwick.training.lineage import Mark, learned_marks, marks
 from bailiwick.training.service import TrainingService
 
 _MOST_EXCLUDED = 0.5
-_MOST_ANCESTORS = 100
 
 
 class EvaluationService:
@@ -162,10 +161,10 @@ class EvaluationService:
                 allowed=sorted(snapshot.domains)[:50],
                 remedy="import more rows, or a file for testing",
             )
-        learned = set[tuple[str, str]]()
+        learned = set[Mark]()
         for version in versions:
-            learned |= self._learned(version)
-        kept = [row for row in rows if not learned.intersection(_marks(row))]
+            learned |= learned_marks(self._datasets, self._registry, version, with_validation=True)
+        kept = [row for row in rows if not learned.intersection(marks(row))]
         excluded = len(rows) - len(kept)
         if excluded > _MOST_EXCLUDED * len(rows):
             raise InvalidInput(
@@ -176,20 +175,6 @@ class EvaluationService:
                 remedy="evaluate on the data set that the version was trained on, or on fresh rows",
             )
         return kept, excluded
-
-    def _learned(self, version: ModelVersion) -> set[tuple[str, str]]:
-        """Texts and units that the version and its ancestors have learned from or were chosen with."""
-        marks = set[tuple[str, str]]()
-        current: ModelVersion | None = version
-        for _ in range(_MOST_ANCESTORS):
-            if current is None:
-                break
-            if current.dataset_sha256:
-                for row in self._datasets.rows_of_snapshot(current.dataset_sha256, domain=current.domain):
-                    if row.split is not Split.TEST:
-                        marks.update(_marks(row))
-            current = self._registry.get(current.parent) if current.parent else None
-        return marks
 
     def _losses(self, version: ModelVersion, model: FittedModel) -> dict[str, float]:
         if version.training_run is None:
@@ -205,13 +190,6 @@ class EvaluationService:
         if run.validation_loss is not None:
             losses["validation_loss"] = run.validation_loss
         return losses
-
-
-def _marks(row: Row) -> list[tuple[str, str]]:
-    marks = [("text", normalise(row.text))]
-    if row.unit is not None:
-        marks.append(("unit", row.unit))
-    return marks
 
 
 def _metrics(quality: Quality, speed: Speed) -> dict[str, float]:

@@ -27,7 +27,7 @@ def node_row(node: Node, source: str, properties: str, content_hash: int) -> tup
     seen = node.provenance
     return (
         node.id,
-        node.kind.value,
+        node.kind._value_,
         node.name,
         node.qualified_name,
         source,
@@ -48,7 +48,7 @@ def edge_row(edge: Edge, source: str, properties: str, content_hash: int) -> tup
     seen = edge.provenance
     return (
         edge.id,
-        edge.kind.value,
+        edge.kind._value_,
         edge.start,
         edge.end,
         edge.role,

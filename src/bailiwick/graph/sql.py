@@ -39,6 +39,7 @@ from bailiwick.graph.rows import (
 )
 from bailiwick.graph.store import graph_edge, graph_node, graph_sighting, graph_tag
 from bailiwick.graph.sync import Comparison, Removal, Sighting, Stored, compare, decide_removal
+from bailiwick.graph.walk import walk
 from bailiwick.storage.bulk import among, bulk_upsert
 from bailiwick.storage.database import Database
 
@@ -117,7 +118,7 @@ class SqlGraphStore:
             query = select(*columns).where(table.c.source == source)
             stored |= {row[0]: Stored(row[1], row[2], row[3], row[4] is None) for row in connection.execute(query)}
             others = [element_id for element_id in ids if element_id not in stored]
-            if others:
+            if others and connection.execute(select(exists().where(table.c.source != source))).scalar_one():
                 query = select(*columns).where(self._among(table.c.id, others))
                 stored |= {row[0]: Stored(row[1], row[2], row[3], row[4] is None) for row in connection.execute(query)}
         sightings = select(graph_sighting.c.element_id, graph_sighting.c.confidence)
@@ -139,18 +140,10 @@ class SqlGraphStore:
         nodes, edges, texts, given = batch.nodes, batch.edges, batch.properties, batch.given
         # in the order of their ids, so that the index of the key grows at its end
         written = sorted(comparison.added + comparison.changed)
-        bulk_upsert(
-            connection,
-            graph_node,
-            NODE_COLUMNS,
-            [node_row(nodes[i], source, texts[i], given[i].content_hash) for i in written if i in nodes],
-        )
-        bulk_upsert(
-            connection,
-            graph_edge,
-            EDGE_COLUMNS,
-            [edge_row(edges[i], source, texts[i], given[i].content_hash) for i in written if i in edges],
-        )
+        node_rows = (node_row(nodes[i], source, texts[i], given[i].content_hash) for i in written if i in nodes)
+        bulk_upsert(connection, graph_node, NODE_COLUMNS, node_rows)
+        edge_rows = (edge_row(edges[i], source, texts[i], given[i].content_hash) for i in written if i in edges)
+        bulk_upsert(connection, graph_edge, EDGE_COLUMNS, edge_rows)
 
     def _write_sightings(self, connection: Connection, source: str, comparison: Comparison, removal: Removal) -> None:
         rows = [(i, source, confidence) for i, confidence in comparison.sightings.items()]
@@ -238,21 +231,20 @@ class SqlGraphStore:
         """See `GraphStore.neighbours`."""
         check_depth(depth)
         with self._database.read() as connection:
-            found = dict.fromkeys(sorted(self._living_nodes(connection, ids))[:limit])
-            walked: dict[str, Edge] = {}
-            frontier = list(found)
-            for _ in range(depth):
-                edges = self._edges_at(connection, frontier, direction, kinds)
-                reached = {end for edge in edges for end in (edge.start, edge.end)} - found.keys()
-                if domain is not None and reached:
-                    tagged = _tagged(domain).where(self._among(graph_tag.c.element_id, reached))
-                    reached = {row[0] for row in connection.execute(tagged)}
-                frontier = sorted(reached)[: limit - len(found)]
-                found |= dict.fromkeys(frontier)
-                walked |= {edge.id: edge for edge in edges if edge.start in found and edge.end in found}
-                if not frontier:
-                    break
-            return Subgraph(nodes=self._nodes(connection, found), edges=list(walked.values()))
+            found, edges = walk(
+                self._living_nodes(connection, ids),
+                depth,
+                limit,
+                lambda frontier: self._edges_at(connection, frontier, direction, kinds),
+                lambda reached: self._admitted(connection, reached, domain),
+            )
+            return Subgraph(nodes=self._nodes(connection, found), edges=edges)
+
+    def _admitted(self, connection: Connection, ids: Collection[str], domain: str | None) -> Collection[str]:
+        if domain is None:
+            return ids
+        tagged = _tagged(domain).where(self._among(graph_tag.c.element_id, ids))
+        return {row[0] for row in connection.execute(tagged)}
 
     def _edges_at(
         self, connection: Connection, ids: Collection[str], direction: Direction, kinds: Sequence[EdgeKind]

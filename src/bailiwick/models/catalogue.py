@@ -27,12 +27,3 @@ def family(name: str = DEFAULT_FAMILY) -> ModelFamily:
     if found is None:
         raise InvalidInput(f"unknown model family {name!r}", what="family", requested=name, allowed=sorted(families()))
     return found
-
-
-def usual_settings(name: str) -> dict[str, float | int | str | bool]:
-    """What training for service changes in the defaults of a family.
-
-    ``linear-text`` refits: validation chooses and calibrates, then the model learns from its rows too. The family's own
-    default leaves validation untouched, for callers who go on to measure with it.
-    """
-    return {"refit": 1} if name == "linear-text" else {}

@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ MAX_ARTEFACT_BYTES = 4 * 1024 * 1024 * 1024
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_MANIFEST_BYTES = 64 * 1024
+_ATTEMPTS = 5
 
 
 def manifest_of(files: Mapping[str, bytes]) -> bytes:
@@ -59,13 +61,12 @@ class ArtefactStore:
         size = sum(map(len, files.values()))
         if self._is_whole(sha256):
             return sha256, size
-        target = self._path(sha256)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._path(sha256).parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=self._folder, prefix=".draft-"))
         try:
             for name, content in {**files, MANIFEST: manifest}.items():
                 _write_durably(draft / name, content)
-            _move_into_place(draft, target)
+            self._move_into_place(draft, sha256)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return sha256, size
@@ -100,6 +101,22 @@ class ArtefactStore:
                 raise _damaged(sha256, name, "was changed")
             files[name] = content
         return files
+
+    def _move_into_place(self, draft: Path, sha256: str) -> None:
+        """Rename the whole folder. Losing the race to an equal one is fine; a damaged one is set aside first."""
+        target = self._path(sha256)
+        for attempt in range(_ATTEMPTS):
+            try:
+                draft.rename(target)
+                return
+            except OSError:
+                if self._is_whole(sha256):
+                    return
+            aside = self._folder / f"{draft.name}-old-{attempt}"
+            with suppress(OSError):  # somebody else may have set it aside
+                target.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+        raise Conflict(f"the artefact {sha256[:12]} cannot be put in its place", what="artefact", where=str(target))
 
     def _is_whole(self, sha256: str) -> bool:
         try:
@@ -140,14 +157,3 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _move_into_place(draft: Path, target: Path) -> None:
-    """Rename the whole folder; a damaged one in its place is set aside first. Losing a race to an equal is fine."""
-    try:
-        draft.rename(target)
-    except OSError:
-        aside = draft.with_name(draft.name + "-old")
-        target.rename(aside)
-        shutil.rmtree(aside, ignore_errors=True)
-        draft.rename(target)

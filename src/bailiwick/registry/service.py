@@ -21,6 +21,7 @@ from bailiwick.registry.model import ModelVersion
 from bailiwick.storage.database import Database
 
 LOADED_MODELS = 16
+_MOST_DIGITS = 6
 _DOMAIN = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
@@ -132,6 +133,28 @@ class RegistryService:
                 f"no model version {version_id!r}",
                 what="version",
                 requested=version_id,
+                remedy="see `bailiwick model list`",
+            )
+        return found
+
+    def resolve(self, reference: str) -> ModelVersion:
+        """A version by its id; by its domain, the newest; by ``domain~1``, the one before that, and so on.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+        domain, tilde, back = reference.partition("~")
+        with self._database.read() as connection:
+            found = store.find(connection, reference)
+            if found is None and (not tilde or (back.isascii() and back.isdigit() and len(back) < _MOST_DIGITS)):
+                versions = store.listing(connection, domain)
+                found = versions[int(back or 0)] if int(back or 0) < len(versions) else None
+        if found is None:
+            raise NotFound(
+                f"no model version {reference!r}",
+                what="version",
+                requested=reference,
+                allowed="a version, a domain (its newest), or domain~1 (the one before)",
                 remedy="see `bailiwick model list`",
             )
         return found

@@ -25,4 +25,5 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[f
     share = successes / trials
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # Rounding must not push a bound past the share itself.
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))

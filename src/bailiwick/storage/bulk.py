@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, String, Table, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 
-def bulk_upsert(connection: Connection, table: Table, columns: Sequence[str], rows: Collection[Sequence[Any]]) -> None:
+def bulk_upsert(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Insert rows, or overwrite those with the same primary key. Values go to the driver as they are.
 
     Args:
@@ -19,8 +19,6 @@ def bulk_upsert(connection: Connection, table: Table, columns: Sequence[str], ro
         columns: the columns that the rows hold, in their order; the key among them.
         rows: no two with the same key.
     """
-    if not rows:
-        return
     quote = connection.dialect.identifier_preparer.quote
     target = quote(table.name)
     keys = [column.name for column in table.primary_key]

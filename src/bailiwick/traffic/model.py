@@ -1,8 +1,9 @@
-"""The noun of traffic: a plan that says which share of a domain's users each model version serves."""
+"""The nouns of traffic: a plan that says which share of a domain's users each model version serves, and its past."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 SLOTS = 10_000
 """Slots a plan divides: one slot is one basis point of the units."""
@@ -34,3 +35,28 @@ class TrafficPlan:
     salt: str
     ranges: tuple[SlotRange, ...]
     algorithm: int = ALGORITHM
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Basis points of each version that serves, in the order of the slots; they sum to `SLOTS`."""
+        found: dict[str, int] = {}
+        for piece in self.ranges:
+            found[piece.version] = found.get(piece.version, 0) + piece.end - piece.first
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRecord:
+    """One revision of a plan in its history: in force from ``at`` until the next revision.
+
+    Args:
+        change: the audit action that made it, such as ``traffic.shift``.
+        restores: the earlier revision whose ranges this one brought back; None for a plan of its own.
+    """
+
+    plan: TrafficPlan
+    at: datetime
+    actor: str
+    change: str
+    reason: str | None = None
+    restores: int | None = None

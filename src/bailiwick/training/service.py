@@ -19,6 +19,7 @@ from bailiwick.registry.service import RegistryService
 from bailiwick.storage.database import Database
 from bailiwick.storage.ids import new_id
 from bailiwick.training import store
+from bailiwick.training.lineage import learned_marks, marks
 from bailiwick.training.model import RunStatus, TrainingRun
 
 Settings = Mapping[str, float | int | str | bool]
@@ -36,7 +37,6 @@ class TrainingService:
         registry: where versions go.
         family_of: the model family of a name.
         check_domain: called with the domain before anything else; raises `NotFound` when it does not exist.
-        usual_settings: of a family, for models that will serve; what the caller gives goes before them.
     """
 
     def __init__(
@@ -48,7 +48,6 @@ class TrainingService:
         registry: RegistryService,
         family_of: Callable[[str], ModelFamily],
         check_domain: Callable[[str], object] | None = None,
-        usual_settings: Callable[[str], Settings] = lambda _family: {},
     ) -> None:
         self._database = database
         self._audit = audit
@@ -57,7 +56,6 @@ class TrainingService:
         self._registry = registry
         self._family_of = family_of
         self._check_domain = check_domain
-        self._usual_settings = usual_settings
 
     def train(
         self,
@@ -73,7 +71,8 @@ class TrainingService:
     ) -> TrainingRun:
         """Train on the domain's rows of a data set, and register the version.
 
-        The family learns from the training rows and chooses with the validation rows. Test rows are never seen.
+        The family learns from the training rows and chooses with the validation rows, less those that the start has
+        learned from. Test rows are never seen.
 
         Args:
             domain: whose model it is.
@@ -98,8 +97,7 @@ class TrainingService:
         examples = self._examples(snapshot, Split.TRAIN, domain)
         chosen = self._family_of(family)
         start = self._registry.load(start_version) if start_version else None
-        used = {**self._usual_settings(family), **(settings or {})}
-        run = self._begin(domain, snapshot, family, seed, used, start_version, actor)
+        run = self._begin(domain, snapshot, family, seed, settings or {}, start_version, actor)
         try:
             return self._finish(run, actor, *self._fit(run, chosen, examples, start, progress))
         except BaseException as error:
@@ -181,7 +179,7 @@ class TrainingService:
         start: FittedModel | None,
         progress: Callable[[EpochLoss], None] | None,
     ) -> tuple[FittedModel, tuple[EpochLoss, ...], float]:
-        validation = self._datasets.examples(run.dataset, Split.VALIDATION, run.domain)
+        validation = self._validation(run)
         losses: list[EpochLoss] = []
 
         def tell(loss: EpochLoss) -> None:
@@ -196,6 +194,15 @@ class TrainingService:
             examples, validation, seed=run.seed, settings=dict(run.settings), start=start, progress=tell
         )
         return model, tuple(losses), time.process_time() - begun
+
+    def _validation(self, run: TrainingRun) -> Sequence[LabelledText]:
+        """Validation rows that the start has not learned from: others would flatter the model and its calibration."""
+        rows = self._datasets.rows(run.dataset, Split.VALIDATION, run.domain)
+        if run.start_version:
+            start = self._registry.get(run.start_version)
+            learned = learned_marks(self._datasets, self._registry, start, with_validation=False)
+            rows = [row for row in rows if not learned.intersection(marks(row))]
+        return [LabelledText(row.text, row.label, row.unit) for row in rows]
 
     def _finish(
         self, run: TrainingRun, actor: Actor, model: FittedModel, losses: tuple[EpochLoss, ...], cpu_s: float

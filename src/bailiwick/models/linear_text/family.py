@@ -39,7 +39,7 @@ PARAMETERS = {
 }
 _USUAL_EPOCHS, _WARM_EPOCHS = 9, 4
 _RARE_TERMS_BELOW = 4_000
-_FEWEST_FOR_TEMPERATURE = 20
+_FEWEST_FOR_TEMPERATURE = 15
 _ENERGY_QUANTILES = 101
 
 
@@ -65,7 +65,8 @@ class LinearTextFamily:
 
         The labels of the model are those of the examples. From a start, terms and labels that it knows keep what they
         had learned, new ones begin afresh; its hidden size and sizes of pieces are kept. Calibration and familiarity
-        rest on the validation texts, before any refit; without enough of them on the examples, which flatters.
+        rest on the validation texts, before any refit; without 15 of them on what the start had, else on the examples,
+        which flatters.
         """
         chosen = resolve(NAME, PARAMETERS, settings)
         labels = _labels(examples)
@@ -75,17 +76,13 @@ class LinearTextFamily:
         refit = bool(chosen["refit"] and held_out)
         tell = _numbered(progress, 0, schedule.epochs * (1 + refit)) if progress else None
         learned = _fit(examples, held_out, labels, chosen, schedule, earlier, seed, tell)
-        judge = held_out if len(held_out) >= _FEWEST_FOR_TEMPERATURE else examples
-        scores = learned.weights.scores(learned.vocabulary.matrix([example.text for example in judge]))
-        truth = _positions(judge, labels)
-        temperature = fit_temperature(scores, truth) if judge is held_out else 1.0
+        calibration = _calibrate(learned, held_out, examples, labels, earlier)
         if refit:
             tell = _numbered(progress, schedule.epochs, schedule.epochs * 2) if progress else None
             again = replace(schedule, stop_after=learned.best_epoch)
             learned = _fit([*examples, *held_out], [], labels, chosen, again, earlier, seed, tell)
         card = ModelCard(NAME, labels, learned.weights.count, chosen)
-        energies = _quantiles(scores.astype(np.float64) / temperature)
-        return LinearTextModel(card, learned.vocabulary, learned.weights, temperature, energies)
+        return LinearTextModel(card, learned.vocabulary, learned.weights, *calibration)
 
     def save(self, model: FittedModel) -> Mapping[str, bytes]:
         """The artefact of a model of this family.
@@ -139,6 +136,23 @@ def _fit(
         weights, best = fit(weights, features, _positions(examples, labels), checks, schedule, generator, progress)
     # Artefacts keep half precision; so does the model from the start, or it would change when it is loaded.
     return _Learned(vocabulary, replace(weights, terms=weights.terms.astype(np.float16).astype(np.float32)), best)
+
+
+def _calibrate(
+    learned: _Learned,
+    held_out: Sequence[LabelledText],
+    examples: Sequence[LabelledText],
+    labels: tuple[str, ...],
+    earlier: LinearTextModel | None,
+) -> tuple[float, Floats]:
+    """The temperature, and the quantiles of the energy."""
+    enough = len(held_out) >= _FEWEST_FOR_TEMPERATURE
+    if earlier and not enough:
+        return earlier.temperature, earlier.energies
+    judge = held_out if enough else examples
+    scores = learned.weights.scores(learned.vocabulary.matrix([example.text for example in judge]))
+    temperature = fit_temperature(scores, _positions(judge, labels)) if enough else 1.0
+    return temperature, _quantiles(scores.astype(np.float64) / temperature)
 
 
 def _positions(examples: Sequence[LabelledText], labels: tuple[str, ...]) -> NDArray[np.int64]:

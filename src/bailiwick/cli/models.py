@@ -11,7 +11,12 @@ from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.cli.evaluation import print_evaluation
 
-app = typer.Typer(help="List and show model versions and their evaluations.", no_args_is_help=True)
+app = typer.Typer(
+    help="List and show model versions and their evaluations. A domain stands for its newest version.",
+    no_args_is_help=True,
+)
+
+REFERENCE = "VERSION|DOMAIN"
 
 
 @app.command("list")
@@ -43,10 +48,13 @@ def list_versions(
 
 
 @app.command("show")
-def show(ctx: typer.Context, version: Annotated[str, typer.Argument(help="Such as cards-v20260101_120000.")]) -> None:
+def show(
+    ctx: typer.Context, version: Annotated[str, typer.Argument(metavar=REFERENCE, help="Version to show.")]
+) -> None:
     """One version: where it came from, its settings, its training curve and its latest evaluation."""
     platform = flags(ctx).platform
-    found = platform.registry.get(version)
+    found = platform.registry.resolve(version)
+    version = found.id
     run = platform.training.get(found.training_run) if found.training_run else None
     evaluations = platform.evaluation.list(version)
     if flags(ctx).json:
@@ -79,11 +87,14 @@ def show(ctx: typer.Context, version: Annotated[str, typer.Argument(help="Such a
 @app.command("evaluate")
 def evaluate(
     ctx: typer.Context,
-    version: Annotated[str, typer.Argument(help="Version to measure.")],
+    version: Annotated[str, typer.Argument(metavar=REFERENCE, help="Version to measure.")],
     dataset: Annotated[str | None, typer.Option(help="Default: the one it was trained on.")] = None,
 ) -> None:
     """Measure a version again, or on another data set, and make that its latest metrics."""
-    made = flags(ctx).platform.evaluation.evaluate(version, actor=flags(ctx).actor(), dataset=dataset)
+    platform = flags(ctx).platform
+    made = platform.evaluation.evaluate(
+        platform.registry.resolve(version).id, actor=flags(ctx).actor(), dataset=dataset
+    )
     if flags(ctx).json:
         print_json(made)
         return
@@ -93,12 +104,17 @@ def evaluate(
 @app.command("compare")
 def compare(
     ctx: typer.Context,
-    first: Annotated[str, typer.Argument(help="Version to compare with.")],
-    second: Annotated[str, typer.Argument(help="Version to judge.")],
+    first: Annotated[str, typer.Argument(metavar=REFERENCE, help="Version to compare with.")],
+    second: Annotated[str, typer.Argument(metavar=REFERENCE, help="Version to judge.")],
     dataset: Annotated[str | None, typer.Option(help="Default: the one the second was trained on.")] = None,
 ) -> None:
-    """Two versions on the same test texts: who is better, and can the data tell?"""
-    made = flags(ctx).platform.evaluation.compare(first, second, dataset)
+    """Two versions on the same test texts: who is better, and can the data tell?
+
+    Example: bailiwick model compare cards~1 cards
+    """
+    platform = flags(ctx).platform
+    first, second = (platform.registry.resolve(reference).id for reference in (first, second))
+    made = platform.evaluation.compare(first, second, dataset)
     if flags(ctx).json:
         print_json({**asdict(made), "verdict": made.verdict})
         return

@@ -1,0 +1,98 @@
+"""Deployments and rollbacks over REST."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from bailiwick.api.app import actor_of, platform_of
+from bailiwick.api.traffic import DomainId, Reason, Revision, VersionId, because, plan_document
+from bailiwick.delivery.gates import explain
+from bailiwick.delivery.model import Deployment, DeploymentStatus
+from bailiwick.governance.audit import Actor
+from bailiwick.platform import Platform
+from bailiwick.traffic.weights import parse_percent
+
+router = APIRouter(tags=["delivery"])
+
+_DOMAIN = r"^[a-z][a-z0-9_-]{0,63}$"
+
+
+class DeploymentRequest(BaseModel):
+    """What shall serve."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: Annotated[VersionId, Field(description="a version, or a domain: its newest version")]
+    domain: Annotated[str | None, Field(pattern=_DOMAIN, description="checked against the version's when given")] = None
+    share_percent: float = Field(100, gt=0, le=100, description="of the domain's users, at most two decimals")
+    force: bool = Field(False, description="deploy although a gate does not pass; needs a reason")
+    reason: Reason = None
+    revision: Revision = None
+
+
+class RollbackRequest(BaseModel):
+    """How to roll back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason = None
+    revision: Revision = None
+
+
+@router.post("/v1/deployments", status_code=201)
+def deploy(
+    body: DeploymentRequest,
+    response: Response,
+    platform: Platform = Depends(platform_of),
+    actor: Actor = Depends(actor_of),
+) -> dict[str, Any]:
+    """Deploy a version if the gates allow it. Answers 409 with the deployment, ``status`` ``held``, if they do not."""
+    version = platform.delivery.find(body.version)
+    made = platform.delivery.deploy(
+        body.domain or version.domain,
+        version.id,
+        share=parse_percent(str(body.share_percent)),
+        actor=because(actor, body.reason),
+        force=body.force,
+        expected_revision=body.revision,
+    )
+    if made.status is DeploymentStatus.HELD:
+        response.status_code = 409
+    return deployment_document(made)
+
+
+@router.get("/v1/deployments")
+def list_deployments(
+    domain: Annotated[str | None, Query(pattern=_DOMAIN)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    platform: Platform = Depends(platform_of),
+) -> dict[str, Any]:
+    """Deployments, newest first, the held ones included."""
+    return {"deployments": [deployment_document(made) for made in platform.delivery.history(domain, limit=limit)]}
+
+
+@router.post("/v1/domains/{domain}/rollback")
+def rollback(
+    domain: DomainId,
+    body: RollbackRequest | None = None,
+    platform: Platform = Depends(platform_of),
+    actor: Actor = Depends(actor_of),
+) -> dict[str, Any]:
+    """Bring back what served before the newest version came; once more: go further back."""
+    asked = body or RollbackRequest()
+    done = platform.delivery.rollback(domain, actor=because(actor, asked.reason), expected_revision=asked.revision)
+    return {
+        "domain": domain,
+        "removed": list(done.removed),
+        "restored_revision": done.restored_revision,
+        "plan": plan_document(done.plan),
+    }
+
+
+def deployment_document(made: Deployment) -> dict[str, Any]:
+    """A deployment as JSON, with its decision in words."""
+    return {**asdict(made), "share_percent": made.share / 100, "decision": explain(made.gates)}

@@ -1,0 +1,84 @@
+"""The nouns of backends: what is asked of a model, what a classifier reads in a text, and how a call fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bailiwick.errors import InvalidInput, Unavailable
+
+
+class Operation(StrEnum):
+    """What is asked; the value is the path below ``/v1``."""
+
+    CHAT = "chat/completions"
+    COMPLETION = "completions"
+    EMBEDDING = "embeddings"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to one backend.
+
+    Args:
+        body: the OpenAI request object, already parsed and validated; fields that Bailiwick does not know are kept.
+        request_id: of the client's request, handed on to upstreams.
+        deadline_s: seconds until the whole answer, or the first event of a stream, must be there.
+    """
+
+    operation: Operation
+    body: dict[str, Any]
+    request_id: str
+    deadline_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a classifier says of one text: labels with their probabilities, most likely first (at most 20)."""
+
+    ranking: tuple[tuple[str, float], ...]
+
+    @property
+    def label(self) -> str:
+        """The most likely label."""
+        return self.ranking[0][0]
+
+    @property
+    def confidence(self) -> float:
+        """Its probability."""
+        return self.ranking[0][1]
+
+
+class UpstreamRefused(InvalidInput):
+    """The model refused the request (an upstream's 4xx): the client has to change it."""
+
+    code = "upstream_refused"
+
+
+class UpstreamFailed(Unavailable):
+    """The model could not be reached, failed, or was too slow.
+
+    Args:
+        message: as for every error.
+        status: what a gateway answers: 429, 502, 503 or 504.
+        retryable: the same request may be sent again: the upstream has certainly not begun to answer it.
+        retry_after_s: how long the upstream asked to wait, where it did.
+    """
+
+    code = "upstream_failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 502,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+        where: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message, where=where, remedy=remedy)
+        self.status = status
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,86 @@
+"""Server-sent events of an upstream: cut from the byte stream, checked, handed on as they are. Pure.
+
+Format: https://html.spec.whatwg.org/multipage/server-sent-events.html, with OpenAI's use of it: each ``data`` is a JSON
+object, or ``[DONE]`` at the end.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from bailiwick.backends.model import UpstreamFailed
+
+MAX_EVENT_BYTES = 1 << 20
+_FIELDS = (b"event", b"id", b"retry")
+
+
+class EventCutter:
+    """Cuts a byte stream into complete, checked events.
+
+    ``done`` becomes true after ``[DONE]``; ``failed`` after an event that carries an ``error``. ``fault`` is set by an
+    event that no OpenAI-compatible server sends, or that is longer than a megabyte: what came before it is still good.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self.done = False
+        self.failed = False
+        self.fault: UpstreamFailed | None = None
+
+    def feed(self, piece: bytes) -> bytes:
+        """The events that this piece completes, as bytes to hand on (empty: none yet). Nothing follows ``[DONE]`` or a fault."""
+        rest = self._rest + piece
+        held = b""
+        if b"\r" in rest:
+            if rest.endswith(b"\r"):  # its "\n" may be in the next piece
+                rest, held = rest[:-1], b"\r"
+            rest = rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        end = rest.rfind(b"\n\n") + 2
+        if end == 1:
+            end = 0
+        whole, self._rest = rest[:end], rest[end:] + held
+        passed = self._checked(whole)
+        if len(self._rest) > MAX_EVENT_BYTES:
+            self._rest = b""
+            self.fault = self.fault or UpstreamFailed("the upstream sent an event longer than a megabyte")
+        return passed
+
+    @property
+    def midway(self) -> bool:
+        """Whether bytes of an unfinished event are held."""
+        return bool(self._rest.strip())
+
+    def _checked(self, whole: bytes) -> bytes:
+        passed = []
+        for event in whole.split(b"\n\n"):
+            if self.done or self.fault is not None:
+                break
+            if event.strip():
+                self.fault = self._fault_of(event)
+                if self.fault is None:
+                    passed.append(event.strip(b"\n") + b"\n\n")
+        return b"".join(passed)
+
+    def _fault_of(self, event: bytes) -> UpstreamFailed | None:
+        data = []
+        for line in event.strip(b"\n").split(b"\n"):
+            name, _, value = line.partition(b":")
+            if name == b"data":
+                data.append(value.removeprefix(b" "))
+            elif name and name not in _FIELDS:
+                return UpstreamFailed("the upstream's stream is not made of server-sent events")
+        payload = b"\n".join(data)
+        if payload.strip() == b"[DONE]":
+            self.done = True
+            return None
+        return self._fault_of_document(payload) if data else None
+
+    def _fault_of_document(self, payload: bytes) -> UpstreamFailed | None:
+        try:
+            document = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            return UpstreamFailed("the upstream sent an event whose data is not JSON")
+        if not isinstance(document, dict):
+            return UpstreamFailed("the upstream sent an event whose data is not a JSON object")
+        self.failed = self.failed or bool(document.get("error"))
+        return None

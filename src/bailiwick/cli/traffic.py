@@ -1,0 +1,193 @@
+"""`bailiwick traffic`: who is served by which version, and who was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from bailiwick.cli.console import out, print_json, print_table
+from bailiwick.cli.context import flags
+from bailiwick.errors import InvalidInput, NotFound
+from bailiwick.traffic.assign import slot, version_for
+from bailiwick.traffic.model import PlanRecord, TrafficPlan
+from bailiwick.traffic.weights import parse_percent, parse_weights, percent
+
+app = typer.Typer(help="Show and shift the traffic between versions.", no_args_is_help=True)
+
+Domain = Annotated[str, typer.Argument(help="A domain's id.")]
+Reason = Annotated[str | None, typer.Option(help="Why, for the audit trail.")]
+Revision = Annotated[
+    int | None, typer.Option(help="Change only if the plan still has this revision (see `traffic show`).")
+]
+
+
+@app.command()
+def show(
+    ctx: typer.Context, domain: Annotated[str | None, typer.Argument(help="Default: all domains.")] = None
+) -> None:
+    """Which versions serve now, and their shares."""
+    traffic = flags(ctx).platform.traffic
+    plans = [_plan(ctx, domain)] if domain else list(traffic.plans().values())
+    if flags(ctx).json:
+        print_json([_document(plan) for plan in plans])
+        return
+    rows = [
+        (plan.domain, plan.revision, version, percent(weight))
+        for plan in plans
+        for version, weight in plan.weights.items()
+    ]
+    print_table("Traffic", ("domain", "revision", "version", "share"), rows)
+    if not plans:
+        out.print("Nothing is deployed yet. Next: bailiwick deploy DOMAIN")
+
+
+@app.command(
+    epilog="Examples:  bailiwick traffic shift cards 50%  (of the users to the newest version in service)  |  "
+    "bailiwick traffic shift cards cards-v1=80 cards-v2=20"
+)
+def shift(
+    ctx: typer.Context,
+    domain: Domain,
+    weights: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PERCENT|VERSION=PERCENT...",
+            help="One share, for the newest version in service; or the shares of all, summing to 100.",
+        ),
+    ],
+    reason: Reason = None,
+    revision: Revision = None,
+) -> None:
+    """Give deployed versions new shares. As few users as possible change their version."""
+    delivery, actor = flags(ctx).platform.delivery, flags(ctx).actor(reason)
+    if len(weights) == 1 and "=" not in weights[0]:
+        plan = delivery.share(domain, parse_percent(weights[0]), actor=actor, expected_revision=revision)
+    else:
+        plan = delivery.shift(domain, parse_weights(weights), actor=actor, expected_revision=revision)
+    _print_plan(ctx, plan)
+
+
+@app.command(epilog="Example:  bailiwick traffic promote cards")
+def promote(
+    ctx: typer.Context,
+    domain: Domain,
+    version: Annotated[str | None, typer.Argument(help="Default: the one that was deployed last.")] = None,
+    reason: Reason = None,
+    revision: Revision = None,
+) -> None:
+    """Give one of the versions in service all the traffic."""
+    plan = flags(ctx).platform.delivery.promote(
+        domain, version, actor=flags(ctx).actor(reason), expected_revision=revision
+    )
+    _print_plan(ctx, plan)
+
+
+@app.command(epilog="Example:  bailiwick traffic at cards 2026-03-01T14:05Z")
+def at(
+    ctx: typer.Context,
+    domain: Domain,
+    instant: Annotated[str, typer.Argument(help="ISO 8601, UTC unless it says otherwise; or `now`.")],
+) -> None:
+    """What served at an instant, and who put it there."""
+    platform = flags(ctx).platform
+    asked = platform.clock.now() if instant == "now" else _instant(instant)
+    record = platform.traffic.plan_at(domain, asked)
+    if record is None:
+        raise NotFound(
+            f"nothing was deployed in {domain!r} at {asked.isoformat()}",
+            what="domain",
+            requested=domain,
+            remedy=f"see `bailiwick traffic history {domain}`",
+        )
+    if flags(ctx).json:
+        print_json(_record_document(record))
+        return
+    _print_records(f"{domain} at {asked:%Y-%m-%d %H:%M:%S}Z", [record])
+
+
+@app.command()
+def history(ctx: typer.Context, domain: Domain, limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20) -> None:
+    """Every change of a domain's traffic, newest first."""
+    records = flags(ctx).platform.traffic.history(domain, limit=limit)
+    if flags(ctx).json:
+        print_json([_record_document(record) for record in records])
+        return
+    _print_records(f"Traffic of {domain}", records)
+
+
+@app.command(epilog="Example:  bailiwick traffic who cards user-42")
+def who(
+    ctx: typer.Context,
+    domain: Domain,
+    unit: Annotated[str, typer.Argument(help="A user, or whatever requests are kept together by.")],
+) -> None:
+    """Which version serves a user."""
+    plan = _plan(ctx, domain)
+    version = version_for(plan, unit)
+    if flags(ctx).json:
+        print_json({"domain": domain, "unit": unit, "version": version, "slot": slot(plan.salt, unit)})
+        return
+    out.print(f"{version}  [dim](slot {slot(plan.salt, unit)} of 10000, plan revision {plan.revision})[/]")
+
+
+def _plan(ctx: typer.Context, domain: str) -> TrafficPlan:
+    plan = flags(ctx).platform.traffic.plan(domain)
+    if plan is None:
+        raise NotFound(
+            f"nothing is deployed in {domain!r}",
+            what="domain",
+            requested=domain,
+            remedy=f"deploy its newest version with `bailiwick deploy {domain}`",
+        )
+    return plan
+
+
+def _instant(text: str) -> datetime:
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(
+            f"{text!r} is no instant", what="instant", requested=text, allowed="such as 2026-03-01T14:05Z, or `now`"
+        ) from None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _print_plan(ctx: typer.Context, plan: TrafficPlan) -> None:
+    if flags(ctx).json:
+        print_json(_document(plan))
+        return
+    shares = ", ".join(f"{version} {percent(weight)}" for version, weight in plan.weights.items())
+    out.print(f"[bold green]{plan.domain}[/] is now served by {shares} (plan revision {plan.revision}).")
+
+
+def _print_records(title: str, records: Sequence[PlanRecord]) -> None:
+    rows = [
+        (
+            record.plan.revision,
+            record.at,
+            ", ".join(f"{version} {percent(weight)}" for version, weight in record.plan.weights.items()),
+            record.change + (f" to revision {record.restores}" if record.restores else ""),
+            record.actor,
+            record.reason,
+        )
+        for record in records
+    ]
+    print_table(title, ("revision", "since", "served by", "change", "who", "why"), rows)
+
+
+def _document(plan: TrafficPlan) -> dict[str, object]:
+    return {"domain": plan.domain, "revision": plan.revision, "weights": plan.weights, "ranges": plan.ranges}
+
+
+def _record_document(record: PlanRecord) -> dict[str, object]:
+    return {
+        **_document(record.plan),
+        "since": record.at,
+        "change": record.change,
+        "actor": record.actor,
+        "reason": record.reason,
+        "restores": record.restores,
+    }

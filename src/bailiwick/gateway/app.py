@@ -1,0 +1,262 @@
+"""The data plane: a plain ASGI application that speaks OpenAI's wire format."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+
+from bailiwick.backends.model import Operation
+from bailiwick.errors import BailiwickError, NotFound, Unavailable
+from bailiwick.gateway.answering import Answering, Asked
+from bailiwick.gateway.asgi import (
+    JSON_TYPE,
+    ClientGone,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    request_id_of,
+    send_bytes,
+    send_json,
+    unit_of,
+    unless_client_leaves,
+)
+from bailiwick.gateway.faults import error_body, status_of
+from bailiwick.gateway.model import Served
+from bailiwick.gateway.pins import Pins
+from bailiwick.gateway.ports import Recorder
+from bailiwick.gateway.reloader import Reloader
+from bailiwick.gateway.requests import parse_feedback, parse_request
+from bailiwick.gateway.targets import Target
+from bailiwick.gateway.telemetry import Telemetry, gauge
+from bailiwick.metrics.prometheus import CONTENT_TYPE, render
+from bailiwick.routing.model import AUTO
+
+DEFAULT_MAX_BODY_BYTES = 4 << 20
+
+_log = logging.getLogger(__name__)
+_EVENTS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
+_MODEL = "/v1/models/"
+
+
+class Gateway:
+    """The ASGI application. It owns the paths that `serves` says, and no others.
+
+    Args:
+        reloader: holds the snapshot.
+        pins: versions asked for by name.
+        recorder: for observations and feedback.
+        max_body_bytes: longest accepted request body.
+    """
+
+    def __init__(
+        self, reloader: Reloader, pins: Pins, recorder: Recorder, *, max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    ) -> None:
+        self._reloader = reloader
+        self._answering = Answering(pins, recorder)
+        self._recorder = recorder
+        self._max_body_bytes = max_body_bytes
+        self.telemetry = Telemetry()
+        self._paths: dict[str, tuple[str, Callable[[Scope, Receive, Send], Awaitable[None]]]] = {
+            **{f"/v1/{operation.value}": ("POST", self._operation(operation)) for operation in Operation},
+            "/v1/feedback": ("POST", self._feedback),
+            "/v1/models": ("GET", self._models),
+            "/healthz": ("GET", self._health),
+            "/readyz": ("GET", self._readiness),
+            "/metrics": ("GET", self._metrics),
+        }
+
+    def serves(self, path: str) -> bool:
+        """Whether the gateway answers this path."""
+        return path in self._paths or path.startswith(_MODEL)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        path = scope["path"]
+        method, handler = ("GET", self._one_model) if path.startswith(_MODEL) else self._paths[path]
+        if scope["method"] != method:
+            headers = [(b"allow", method.encode())]
+            await send_json(send, 405, _plain_error(f"{path} answers to {method} only", "method_not_allowed"), headers)
+            return
+        await handler(scope, receive, send)
+
+    def _operation(self, operation: Operation) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+        async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+            exchange = _Exchange(operation, dict(scope["headers"]), receive, send)
+            self.telemetry.in_flight += 1
+            try:
+                await self._converse(exchange)
+            except ClientGone:
+                exchange.status = 499
+            except BailiwickError as error:
+                await exchange.fail(error)
+            except Exception:  # noqa: BLE001 - logged with its trace; the client gets an answer whatever happens
+                _log.exception("request %s failed", exchange.request_id)
+                await exchange.fail_unexpectedly()
+            finally:
+                self.telemetry.in_flight -= 1
+                exchange.count(self.telemetry)
+
+        return handle
+
+    async def _converse(self, exchange: _Exchange) -> None:
+        raw = await read_body(exchange.headers, exchange.receive, self._max_body_bytes)
+        request = parse_request(exchange.operation, raw)
+        unit = unit_of(exchange.headers, request.unit, exchange.request_id)
+        asked = await self._answering.ask(request, self._reloader.snapshot, exchange.request_id, unit)
+        work = self._stream(exchange, asked) if request.stream else self._whole(exchange, asked)
+        if asked.targets[0].backend.in_process:
+            await work
+        else:
+            await unless_client_leaves(exchange.receive, work)
+
+    async def _whole(self, exchange: _Exchange, asked: Asked) -> None:
+        exchange.target, document = await self._answering.whole(asked)
+        await exchange.respond(200, orjson.dumps(document), JSON_TYPE)
+
+    async def _stream(self, exchange: _Exchange, asked: Asked) -> None:
+        async for target, piece in self._answering.pieces(asked):
+            if not exchange.begun:
+                exchange.target = target
+                await exchange.begin(200, _EVENTS)
+            await exchange.send({"type": "http.response.body", "body": piece, "more_body": True})
+        await exchange.send({"type": "http.response.body", "body": b""})
+
+    async def _feedback(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            asked = parse_feedback(await read_body(dict(scope["headers"]), receive, self._max_body_bytes))
+            stored = await asyncio.to_thread(self._recorder.feedback, **asdict(asked))
+        except ClientGone:
+            return
+        except BailiwickError as error:
+            status = status_of(error)
+            await send_json(send, status, error_body(error, status))
+            return
+        await send_json(send, 201, {"object": "feedback", **asdict(stored)})
+
+    async def _models(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        ready = self._reloader.snapshot.served.values() if self._reloader.ready else ()
+        data = [_model_card(AUTO, "bailiwick"), *(_served_card(served) for served in ready if served.backends)]
+        await send_json(send, 200, {"object": "list", "data": data})
+
+    async def _one_model(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        name = unquote(scope["path"].removeprefix(_MODEL))
+        domain, _, version = name.partition("@")
+        served = self._reloader.snapshot.served.get(domain) if self._reloader.ready else None
+        if name == AUTO:
+            await send_json(send, 200, _model_card(AUTO, "bailiwick"))
+        elif served is not None and served.backends and (not version or version in served.backends):
+            await send_json(send, 200, {**_served_card(served), "id": name})
+        else:
+            error = NotFound(f"the model {name[:200]!r} does not exist", what="model")
+            await send_json(send, 404, error_body(error, 404))
+
+    async def _health(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send_json(send, 200, {"status": "ok"})
+
+    async def _readiness(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        if not self._reloader.ready:
+            await send_json(send, 503, {"status": "starting"})
+            return
+        snapshot, stale = self._reloader.snapshot, self._reloader.stale
+        document = {
+            "status": "ready" if stale is None else "stale",
+            "reason": stale,
+            "revision": asdict(snapshot.revision),
+            "built_at": snapshot.built_at.isoformat(),
+            "domains": sorted(snapshot.table.ready),
+            "problems": list(snapshot.problems),
+        }
+        await send_json(send, 200, document)
+
+    async def _metrics(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        reloader = self._reloader
+        ready = len(reloader.snapshot.table.ready) if reloader.ready else 0
+        families = [
+            *self.telemetry.families(),
+            gauge("snapshot_stale", "1 while the stores cannot be read.", reloader.stale is not None),
+            gauge("snapshot_reloads", "Snapshots swapped in since the start.", reloader.reloads),
+            gauge("domains_ready", "Domains that can answer.", ready),
+            *await asyncio.to_thread(self._recorder.families),
+        ]
+        await send_bytes(send, 200, render(families).encode(), [(b"content-type", CONTENT_TYPE.encode())])
+
+
+class _Exchange:
+    """One request for a model and what has been sent for it so far."""
+
+    def __init__(self, operation: Operation, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
+        self.operation = operation
+        self.headers = headers
+        self.receive = receive
+        self.send = send
+        self.request_id = request_id_of(headers)
+        self.target: Target | None = None
+        self.status = 0
+        self.begun = False
+        self._started = time.perf_counter()
+
+    async def begin(self, status: int, headers: Headers) -> None:
+        """Send the head."""
+        self.begun, self.status = True, status
+        await self.send({"type": "http.response.start", "status": status, "headers": [*headers, *self._named()]})
+
+    async def respond(self, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+        """Send head and body."""
+        await self.begin(status, (*headers, (b"content-length", b"%d" % len(body))))
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def fail(self, error: BailiwickError) -> None:
+        """Send the error: as a response, or as the last event of a stream that has begun."""
+        status = status_of(error)
+        document = orjson.dumps(error_body(error, status))
+        if self.begun:
+            self.status = status
+            await self.send({"type": "http.response.body", "body": b"data: " + document + b"\n\n"})
+            return
+        headers = [JSON_TYPE]
+        if type(error) is Unavailable:
+            headers.append((b"x-should-retry", b"false"))
+        await self.respond(status, document, *headers)
+
+    async def fail_unexpectedly(self) -> None:
+        """Send an error that gives nothing away."""
+        await self.fail(BailiwickError("an unexpected error; the log has the details", where=self.request_id))
+
+    def count(self, telemetry: Telemetry) -> None:
+        """Count the finished exchange."""
+        domain = self.target.served.domain.id if self.target else ""
+        version = self.target.version if self.target else ""
+        telemetry.count(self.operation.value, domain, version, self.status, time.perf_counter() - self._started)
+
+    def _named(self) -> list[tuple[bytes, bytes]]:
+        named = [(b"x-request-id", self.request_id.encode())]
+        if self.target is not None:
+            route = self.target.route
+            named += [
+                (b"x-bailiwick-domain", route.domain.encode()),
+                (b"x-bailiwick-version", self.target.version.encode()),
+                (b"x-bailiwick-route", route.method.value.encode()),
+                (b"x-bailiwick-confidence", b"%.4f" % route.confidence),
+            ]
+        return named
+
+
+def _served_card(served: Served) -> dict[str, Any]:
+    return {**_model_card(served.domain.id, served.domain.team), "versions": sorted(served.backends)}
+
+
+def _model_card(name: str, owner: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner}
+
+
+def _plain_error(message: str, code: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}

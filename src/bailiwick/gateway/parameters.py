@@ -1,0 +1,50 @@
+"""Generation parameters: defaults filled in, bounds kept. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bailiwick.domains.model import Generation
+from bailiwick.errors import InvalidInput
+
+_AT_MOST = frozenset({"max_tokens", "max_completion_tokens"})
+_WHOLE = _AT_MOST
+
+
+def bounded_body(body: dict[str, Any], generation: Generation, *, domain: str) -> dict[str, Any]:
+    """The body with the domain's defaults, inside the domain's bounds.
+
+    A limit on tokens above its bound is lowered to it: it is an "at most" and stays true. Any other parameter
+    out of bounds is refused, because an answer made with another value is not what was asked for.
+    ``max_completion_tokens`` is the newer name of ``max_tokens`` and shares its bounds.
+
+    Raises:
+        InvalidInput: a bounded parameter is not a number, or is out of bounds.
+    """
+    bounded = dict(body)
+    for name, (least, most) in generation.bounds.items():
+        for field in (name, "max_completion_tokens") if name == "max_tokens" else (name,):
+            value = bounded.get(field)
+            if value is not None:
+                bounded[field] = _inside(field, value, least, most, domain)
+    defaults = {"temperature": generation.temperature, "top_p": generation.top_p, "max_tokens": generation.max_tokens}
+    for name, default in defaults.items():
+        if bounded.get(name) is None and not (name == "max_tokens" and bounded.get("max_completion_tokens")):
+            bounded[name] = default
+    return bounded
+
+
+def _inside(field: str, value: Any, least: float, most: float, domain: str) -> int | float:
+    is_number = type(value) is int or (type(value) is float and field not in _WHOLE)
+    if is_number and value > most and field in _AT_MOST:
+        return int(most)
+    if is_number and least <= value <= most:
+        number: int | float = value
+        return number
+    kind = "a whole number" if field in _WHOLE else "a number"
+    raise InvalidInput(
+        f"{field!r} must be {kind} from {least:g} to {most:g} for the domain {domain!r}",
+        what=field,
+        requested=value if is_number else repr(value)[:100],
+        allowed=[least, most],
+    )

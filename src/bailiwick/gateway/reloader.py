@@ -1,0 +1,115 @@
+"""Keeps the snapshot new while requests go on: looks for newer revisions, compiles beside them, swaps."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from bailiwick.errors import BailiwickError, Unavailable
+from bailiwick.gateway.model import Revision, Snapshot
+
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+
+class Reloader:
+    """Owns the current snapshot. While the stores are away, the last snapshot serves on.
+
+    Args:
+        newest: reads the newest revision.
+        compile_snapshot: makes a snapshot, given the previous one.
+        interval_s: seconds between looks.
+    """
+
+    def __init__(
+        self,
+        newest: Callable[[], Revision],
+        compile_snapshot: Callable[[Snapshot | None], Snapshot],
+        interval_s: float,
+    ) -> None:
+        self._newest = newest
+        self._compile = compile_snapshot
+        self._interval_s = interval_s
+        self._snapshot: Snapshot | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="snapshot")
+        self._stale: str | None = None
+        self.reloads = 0
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The current snapshot.
+
+        Raises:
+            Unavailable: `start` has not finished.
+        """
+        if self._snapshot is None:
+            raise Unavailable("the gateway is starting", remedy="ask again in a moment")
+        return self._snapshot
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a snapshot to serve from."""
+        return self._snapshot is not None
+
+    @property
+    def stale(self) -> str | None:
+        """Why the snapshot may be old, or None when the last look went well."""
+        return self._stale
+
+    async def start(self) -> None:
+        """Compile the first snapshot, then look for newer ones in the background.
+
+        Raises:
+            Unavailable: a store is away.
+        """
+        self._snapshot = await self._in_thread(lambda: self._compile(None))
+        self._task = asyncio.create_task(self._look_forever())
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    async def look(self) -> bool:
+        """Look once; True when a newer snapshot was swapped in."""
+        try:
+            fresh = await self._in_thread(self._next)
+        except (BailiwickError, SQLAlchemyError, OSError) as error:
+            if self._stale is None:
+                _log.warning("the snapshot cannot be renewed; serving on with the last one: %s", error)
+            self._stale = f"{type(error).__name__}: the stores cannot be read"
+            return False
+        self._stale = None
+        if fresh is None:
+            return False
+        for problem in fresh.problems:
+            _log.warning("%s", problem)
+        self._snapshot = fresh
+        self.reloads += 1
+        return True
+
+    def _next(self) -> Snapshot | None:
+        present = self._snapshot
+        if present is not None and self._newest() == present.revision:
+            return None
+        return self._compile(present)
+
+    async def _look_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                await self.look()
+            except Exception:  # noqa: BLE001 - logged with its trace; the next look may go better
+                _log.exception("the snapshot cannot be renewed; serving on with the last one")
+                self._stale = "an unexpected error, see the log"
+
+    async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -1,0 +1,110 @@
+"""Compiles what a request needs into one immutable snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bailiwick.backends.local import LocalBackend
+from bailiwick.backends.openai_http import OpenAiHttpBackend
+from bailiwick.backends.pool import UpstreamPool
+from bailiwick.backends.ports import Backend
+from bailiwick.clock import Clock
+from bailiwick.domains.catalogue import Catalogue
+from bailiwick.domains.model import Domain
+from bailiwick.errors import Conflict, InvalidInput, NotFound
+from bailiwick.gateway.model import Revision, Served, Snapshot
+from bailiwick.gateway.ports import Sources
+from bailiwick.routing.model import RoutingTable
+from bailiwick.routing.ports import DomainDetector
+from bailiwick.traffic.model import TrafficPlan
+
+UPSTREAM_VERSION = "upstream"
+"""The version that an upstream domain without a traffic plan answers as."""
+
+
+class Compiler:
+    """Makes snapshots. Models that the previous snapshot holds are not loaded again.
+
+    Args:
+        sources: domains, plans, models, the detector.
+        pool: connections of upstream backends.
+        environment: API keys.
+        clock: for ``built_at`` and answers.
+    """
+
+    def __init__(self, sources: Sources, pool: UpstreamPool, environment: Mapping[str, str], clock: Clock) -> None:
+        self._sources = sources
+        self._pool = pool
+        self._environment = environment
+        self._clock = clock
+
+    def compile(self, previous: Snapshot | None) -> Snapshot:
+        """The newest snapshot. What cannot be loaded is named in ``problems`` and leaves the other domains alone.
+
+        Raises:
+            Unavailable: a store is away.
+        """
+        revision = self._sources.revision()
+        catalogue = self._sources.catalogue()
+        plans = self._sources.plans()
+        detector = self._detector(previous, revision, catalogue)
+        before = {} if previous is None else previous.served
+        served = {
+            name: self._serve(domain, plans.get(name), before.get(name)) for name, domain in catalogue.domains.items()
+        }
+        table = RoutingTable(
+            known=frozenset(served),
+            ready=frozenset(name for name, entry in served.items() if entry.backends),
+            fallbacks={name: entry.domain.fallback for name, entry in served.items() if entry.domain.fallback},
+            default=catalogue.default_domain,
+        )
+        problems = tuple(f"{name}: {entry.problem}" for name, entry in served.items() if entry.problem)
+        return Snapshot(revision, served, table, detector, self._clock.now(), problems)
+
+    def pinned(self, domain: Domain, version: str) -> Backend:
+        """A backend for one version, whether or not it is in a plan.
+
+        Raises:
+            NotFound: the domain has no such version.
+            InvalidInput: its artefact is damaged.
+        """
+        registered = self._sources.version(version)
+        if registered.domain != domain.id:
+            raise NotFound(f"{version!r} is a version of {registered.domain!r}", what="model", requested=version)
+        return self._backend(domain, version)
+
+    def _detector(self, previous: Snapshot | None, revision: Revision, catalogue: Catalogue) -> DomainDetector | None:
+        """The previous detector while neither the domains nor what was learned of them has changed."""
+        if previous is not None:
+            before = previous.revision
+            if (before.domains, before.detector) == (revision.domains, revision.detector):
+                return previous.detector
+        return self._sources.detector(catalogue)
+
+    def _serve(self, domain: Domain, plan: TrafficPlan | None, before: Served | None) -> Served:
+        try:
+            if plan is not None:
+                return self._serve_plan(domain, plan, before)
+            if domain.backend.kind != "local":
+                backend = OpenAiHttpBackend(domain, self._pool, self._environment)
+                return Served(domain, None, {UPSTREAM_VERSION: backend}, UPSTREAM_VERSION)
+        except (NotFound, InvalidInput, Conflict) as error:
+            if before is not None and before.backends:
+                return Served(before.domain, before.plan, before.backends, before.main, f"kept as before: {error}")
+            return Served(domain, plan, {}, None, str(error))
+        return Served(domain, None, {}, None, f"no version is deployed; run `bailiwick deploy` for {domain.id!r}")
+
+    def _serve_plan(self, domain: Domain, plan: TrafficPlan, before: Served | None) -> Served:
+        widths: dict[str, int] = {}
+        for part in plan.ranges:
+            widths[part.version] = widths.get(part.version, 0) + part.end - part.first
+        loaded = before.backends if before is not None and before.domain == domain else {}
+        backends = {version: loaded.get(version) or self._backend(domain, version) for version in widths}
+        return Served(domain, plan, backends, max(widths, key=lambda version: widths[version]))
+
+    def _backend(self, domain: Domain, version: str) -> Backend:
+        if domain.backend.kind == "local":
+            model = self._sources.model(version)
+            return LocalBackend(model, domain=domain.id, version=version, clock=self._clock)
+        card = self._sources.version(version).card
+        return OpenAiHttpBackend(domain, self._pool, self._environment, model=card.get("model"))

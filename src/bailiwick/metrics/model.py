@@ -1,0 +1,104 @@
+"""What the metric store answers with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bailiwick.metrics.rollup import Rollup
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesKey:
+    """What one row of the store is about. ``minute`` is the first instant of the minute."""
+
+    domain: str
+    version: str
+    arm: str
+    metric: str
+    minute: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The rollup of one series in one minute, over all processes."""
+
+    key: SeriesKey
+    rollup: Rollup
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSummary:
+    """One metric of one version over a span of time. Quantiles are within 1 %."""
+
+    version: str
+    arm: str
+    metric: str
+    count: int
+    mean: float
+    deviation: float | None
+    minimum: float
+    p50: float
+    p95: float
+    p99: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What somebody says of an answer. A later one on the same request and metric takes its place.
+
+    Args:
+        metric: what is judged, such as ``correct``.
+        value: a number; true and false count as 1 and 0. None where there is only a label or a comment.
+        label: what the answer should have been.
+        domain, version, arm: that answered: from the request log once joined, before that as the client says.
+        joined: the request was found in the log.
+    """
+
+    request_id: str
+    metric: str
+    value: float | None
+    label: str | None
+    comment: str | None
+    domain: str | None
+    version: str | None
+    arm: str
+    joined: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackSummary:
+    """The feedback on one version: how many gave a value, and its moments."""
+
+    version: str | None
+    arm: str
+    metric: str
+    count: int
+    total: float
+    squares: float
+
+    @property
+    def mean(self) -> float | None:
+        """None without values."""
+        return self.total / self.count if self.count else None
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderCounts:
+    """What became of the observations of this process, in items (a request with its numbers is one).
+
+    Args:
+        accepted: taken into the queue.
+        dropped: lost to a full queue, or to a store that was away for too long.
+        refused: numbers that are not finite or names that do not fit.
+        queued: waiting now.
+        failures: flushes that the store did not take; they are tried again.
+    """
+
+    accepted: int
+    dropped: int
+    refused: int
+    queued: int
+    failures: int

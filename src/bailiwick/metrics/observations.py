@@ -1,0 +1,93 @@
+"""What is observed: single numbers, and requests with the numbers that they showed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+LARGEST_VALUE = 1e100
+"""Beyond it the sum of squares would soon leave the range of a float."""
+
+_NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]{1,200}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One number about one version at one instant.
+
+    Args:
+        metric: a name with its unit where it has one, such as ``latency_ms``; ``failed`` is 0 or 1.
+        arm: of the experiment or rollout that the request belonged to; empty outside of any.
+    """
+
+    at: datetime
+    domain: str
+    version: str
+    metric: str
+    value: float
+    arm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRequest:
+    """One answered request: which version answered, and what was measured of it (numbers by metric).
+
+    Args:
+        request_id: 1 to 100 letters, digits or ``._:-``; feedback names it.
+    """
+
+    at: datetime
+    request_id: str
+    domain: str
+    version: str
+    values: Mapping[str, float] = field(default_factory=dict)
+    arm: str = ""
+
+    def observations(self) -> Iterator[Observation]:
+        """The numbers, one by one."""
+        for metric, value in self.values.items():
+            yield Observation(self.at, self.domain, self.version, metric, value, self.arm)
+
+
+def is_recordable(observation: Observation) -> bool:
+    """Whether names and instant fit the tables, and the value is a finite number of sensible size."""
+    value = observation.value
+    return (
+        isinstance(value, int | float)
+        and math.isfinite(value)
+        and abs(value) <= LARGEST_VALUE
+        and _is_name(observation.metric)
+        and _is_placed(observation)
+    )
+
+
+def is_loggable(request: ServedRequest) -> bool:
+    """Whether id, names and instant of a request fit the log."""
+    return isinstance(request.request_id, str) and is_request_id(request.request_id) and _is_placed(request)
+
+
+def is_request_id(text: str) -> bool:
+    """Whether a text may name a request.
+
+    >>> is_request_id("req-20261123T190428-5f3a9c1e"), is_request_id("a b")
+    (True, False)
+    """
+    return _REQUEST_ID.fullmatch(text) is not None
+
+
+def _is_placed(item: Observation | ServedRequest) -> bool:
+    return (
+        item.at.tzinfo is not None
+        and _is_name(item.domain)
+        and len(item.domain) <= 64
+        and _is_name(item.version)
+        and (item.arm == "" or _is_name(item.arm))
+    )
+
+
+def _is_name(text: object) -> bool:
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None

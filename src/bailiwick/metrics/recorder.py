@@ -1,0 +1,150 @@
+"""Takes observations in without ever waiting, and hands them on in batches from a thread of its own.
+
+Under overload something must give: here it is observations, never requests, and what was given up is counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from bailiwick.clock import Clock
+from bailiwick.errors import BailiwickError
+from bailiwick.metrics.model import RecorderCounts
+from bailiwick.metrics.observations import Observation, ServedRequest, is_loggable, is_recordable
+from bailiwick.metrics.window import Row, Window
+
+_log = logging.getLogger(__name__)
+
+_MAX_ROWS = 20_000
+
+Item = Observation | ServedRequest
+
+
+class Recorder:
+    """A bounded queue and the thread that empties it. The thread starts with the first item.
+
+    Args:
+        write: stores rows (to be overwritten by their part) and requests; raises `BailiwickError` when it cannot, and
+            then gets the same again, with what has come since.
+        clock: says which minutes are over.
+        capacity: items that wait at most; also requests that are kept for a store that is away.
+        interval_s: pause between two batches.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Sequence[Row], Sequence[ServedRequest]], None],
+        clock: Clock,
+        *,
+        capacity: int = 100_000,
+        interval_s: float = 1.0,
+    ) -> None:
+        self._write = write
+        self._clock = clock
+        self._capacity = capacity
+        self._interval_s = interval_s
+        self._queue: deque[Item] = deque()
+        self._window = Window()
+        self._requests: list[ServedRequest] = []
+        self._accepted = self._dropped = self._refused = self._failures = 0
+        self._totals: dict[tuple[str, str, str], tuple[int, float]] = {}
+        self._count_lock = threading.Lock()
+        self._flush_lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def offer(self, item: Item) -> bool:
+        """Take an item, or count it as dropped. Returns at once."""
+        if self._closed or len(self._queue) >= self._capacity:
+            with self._count_lock:
+                self._dropped += 1
+            return False
+        self._queue.append(item)
+        if self._thread is None:
+            self._start()
+        return True
+
+    def flush(self) -> bool:
+        """Write everything that was taken until now. False when the store did not take it; nothing is lost by that."""
+        with self._flush_lock:
+            self._take_in([self._queue.popleft() for _ in range(len(self._queue))])
+            rows, requests = self._window.dirty(), self._requests
+            if not rows and not requests:
+                return True
+            try:
+                self._write(rows, requests)
+            except (BailiwickError, OSError) as error:
+                self._failures += 1
+                self._give_up_oldest()
+                _log.warning("observations are kept back, the store does not take them: %s", error)
+                return False
+            self._requests = []
+            self._window.written(self._clock.now())
+            return True
+
+    def counts(self) -> RecorderCounts:
+        """What became of the items so far."""
+        queued = len(self._queue)
+        return RecorderCounts(self._accepted + queued, self._dropped, self._refused, queued, self._failures)
+
+    def totals(self) -> dict[tuple[str, str, str], tuple[int, float]]:
+        """Count and sum of the values by (domain, version, metric), since the start of the process."""
+        with self._flush_lock:
+            return dict(self._totals)
+
+    def close(self) -> None:
+        """Take nothing more, write what there is, and end the thread."""
+        self._closed = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.flush()
+
+    def _take_in(self, items: Sequence[Item]) -> None:
+        observations: list[Observation] = []
+        for item in items:
+            self._accepted += 1
+            if isinstance(item, ServedRequest):
+                observations.extend(self._recordable(item.observations()))
+                self._take_request(item)
+            else:
+                observations.extend(self._recordable((item,)))
+        self._window.add(observations)
+        for each in observations:
+            key = (each.domain, each.version, each.metric)
+            count, total = self._totals.get(key, (0, 0.0))
+            self._totals[key] = (count + 1, total + each.value)
+
+    def _take_request(self, request: ServedRequest) -> None:
+        if is_loggable(request):
+            self._requests.append(request)
+        else:
+            self._refused += 1
+
+    def _recordable(self, observations: Iterable[Observation]) -> list[Observation]:
+        offered = list(observations)
+        taken = [each for each in offered if is_recordable(each)]
+        self._refused += len(offered) - len(taken)
+        return taken
+
+    def _give_up_oldest(self) -> None:
+        """Keep memory bounded while the store is away."""
+        surplus = max(0, len(self._requests) - self._capacity)
+        del self._requests[:surplus]
+        with self._count_lock:
+            self._dropped += surplus + self._window.trim(_MAX_ROWS)
+
+    def _start(self) -> None:
+        with self._count_lock:
+            if self._thread is None and not self._closed:
+                thread = threading.Thread(target=self._run, name="metrics-recorder", daemon=True)
+                thread.start()
+                self._thread = thread
+
+    def _run(self) -> None:
+        while not self._wake.wait(self._interval_s):
+            self.flush()

@@ -1,0 +1,219 @@
+"""The tables of observations: rollups per minute, the log of requests, and feedback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Index,
+    LargeBinary,
+    Row,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    select,
+    update,
+)
+
+from bailiwick.metrics.model import Feedback, FeedbackSummary, Point, SeriesKey
+from bailiwick.metrics.observations import ServedRequest
+from bailiwick.metrics.rollup import Rollup
+from bailiwick.metrics.sketch import Sketch
+from bailiwick.metrics.window import Row as WindowRow
+from bailiwick.storage.database import Database
+from bailiwick.storage.schema import UtcDateTime, metadata
+
+metric_rollup = Table(
+    "metric_rollup",
+    metadata,
+    Column("writer", String(40), primary_key=True),
+    Column("part", BigInteger, primary_key=True, autoincrement=False),
+    Column("domain", String(64), nullable=False),
+    Column("version", String(200), nullable=False),
+    Column("arm", String(200), nullable=False),
+    Column("metric", String(200), nullable=False),
+    Column("minute", UtcDateTime, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("total", Float(53), nullable=False),
+    Column("squares", Float(53), nullable=False),
+    Column("minimum", Float(53), nullable=False),
+    Column("maximum", Float(53), nullable=False),
+    Column("sketch", LargeBinary, nullable=False),
+    Index("ix_metric_rollup_series", "domain", "minute", "metric"),
+)
+
+request_log = Table(
+    "request_log",
+    metadata,
+    Column("request_id", String(100), primary_key=True),
+    Column("domain", String(64), nullable=False),
+    Column("version", String(200), nullable=False),
+    Column("arm", String(200), nullable=False),
+    Column("at", UtcDateTime, nullable=False, index=True),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("request_id", String(100), primary_key=True),
+    Column("metric", String(200), primary_key=True),
+    Column("value", Float(53), nullable=True),
+    Column("label", Text, nullable=True),
+    Column("comment", Text, nullable=True),
+    Column("domain", String(64), nullable=True),
+    Column("version", String(200), nullable=True),
+    Column("arm", String(200), nullable=False),
+    Column("joined", Boolean, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("ix_feedback_domain", "domain", "at"),
+    Index("ix_feedback_joined", "joined"),
+)
+
+_JOIN_CHUNK = 1000
+
+
+def write_rows(database: Database, connection: Connection, writer: str, rows: Sequence[WindowRow]) -> None:
+    """Write this process's rows, over their earlier state."""
+    database.upsert(
+        connection,
+        metric_rollup,
+        [
+            {
+                "writer": writer,
+                "part": row.part,
+                **asdict(row.key),
+                "count": row.rollup.count,
+                "total": row.rollup.total,
+                "squares": row.rollup.squares,
+                "minimum": row.rollup.minimum,
+                "maximum": row.rollup.maximum,
+                "sketch": row.rollup.sketch.to_bytes(),
+            }
+            for row in rows
+        ],
+    )
+
+
+def write_requests(database: Database, connection: Connection, requests: Sequence[ServedRequest]) -> None:
+    """Add requests to the log; an id that is known keeps what it said first."""
+    unique = {
+        request.request_id: {
+            "request_id": request.request_id,
+            "domain": request.domain,
+            "version": request.version,
+            "arm": request.arm,
+            "at": request.at,
+        }
+        for request in reversed(requests)
+    }
+    database.upsert(connection, request_log, [unique[key] for key in sorted(unique)], update=[])
+
+
+def points(
+    connection: Connection,
+    domain: str,
+    since: datetime,
+    until: datetime,
+    *,
+    metric: str | None = None,
+    version: str | None = None,
+    arm: str | None = None,
+) -> Sequence[Point]:
+    """The rollups per series and minute, merged over the processes, oldest first. ``until`` is excluded."""
+    table = metric_rollup.c
+    query = select(metric_rollup).where(table.domain == domain, table.minute >= since, table.minute < until)
+    for column, wanted in ((table.metric, metric), (table.version, version), (table.arm, arm)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    found: dict[SeriesKey, list[Rollup]] = {}
+    for row in connection.execute(query.order_by(table.minute, table.version, table.arm, table.metric)):
+        found.setdefault(_key(row), []).append(_rollup(row))
+    return [Point(key, Rollup.merged(rollups)) for key, rollups in found.items()]
+
+
+def logged_request(connection: Connection, request_id: str) -> ServedRequest | None:
+    """A request of the log, without its numbers."""
+    row = connection.execute(select(request_log).where(request_log.c.request_id == request_id)).first()
+    return None if row is None else ServedRequest(row.at, row.request_id, row.domain, row.version, {}, row.arm)
+
+
+def write_feedback(database: Database, connection: Connection, given: Feedback) -> None:
+    """Write feedback over an earlier one on the same request and metric."""
+    database.upsert(connection, feedback, [asdict(given)])
+
+
+def join_feedback(connection: Connection) -> int:
+    """Join feedback that came before its request was in the log. Returns how many were joined."""
+    waiting = connection.execute(
+        select(feedback.c.request_id, request_log.c.domain, request_log.c.version, request_log.c.arm)
+        .join(request_log, request_log.c.request_id == feedback.c.request_id)
+        .where(feedback.c.joined.is_(False))
+        .distinct()
+        .limit(_JOIN_CHUNK)
+    ).all()
+    for row in waiting:
+        connection.execute(
+            update(feedback)
+            .where(feedback.c.request_id == row.request_id)
+            .values(domain=row.domain, version=row.version, arm=row.arm, joined=True)
+        )
+    return len(waiting)
+
+
+def feedback_of(connection: Connection, domain: str, limit: int) -> Sequence[Feedback]:
+    """Feedback on a domain, newest first."""
+    query = select(feedback).where(feedback.c.domain == domain).order_by(feedback.c.at.desc()).limit(limit)
+    return [Feedback(**row) for row in connection.execute(query).mappings()]
+
+
+def feedback_summaries(
+    connection: Connection, domain: str, since: datetime, until: datetime
+) -> Sequence[FeedbackSummary]:
+    """Count and moments of the values by version, arm and metric."""
+    table = feedback.c
+    query = (
+        select(
+            table.version,
+            table.arm,
+            table.metric,
+            func.count(table.value).label("count"),
+            func.coalesce(func.sum(table.value), 0.0).label("total"),
+            func.coalesce(func.sum(table.value * table.value), 0.0).label("squares"),
+        )
+        .where(table.domain == domain, table.at >= since, table.at < until)
+        .group_by(table.version, table.arm, table.metric)
+        .order_by(table.version, table.arm, table.metric)
+    )
+    return [FeedbackSummary(**row) for row in connection.execute(query).mappings()]
+
+
+def purge_requests(connection: Connection, before: datetime) -> int:
+    """Forget requests older than an instant; feedback that was joined keeps what it learned."""
+    return connection.execute(delete(request_log).where(request_log.c.at < before)).rowcount
+
+
+def _key(row: Row[Any]) -> SeriesKey:
+    return SeriesKey(row.domain, row.version, row.arm, row.metric, row.minute)
+
+
+def _rollup(row: Row[Any]) -> Rollup:
+    # "count" is a method of every row
+    values = row._mapping
+    return Rollup(
+        count=values["count"],
+        total=values["total"],
+        squares=values["squares"],
+        minimum=values["minimum"],
+        maximum=values["maximum"],
+        sketch=Sketch.from_bytes(values["sketch"]),
+    )

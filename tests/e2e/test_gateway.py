@@ -1,0 +1,464 @@
+"""A real server process, spoken to by the official client as anybody would."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+from serving import ADA, Fleet, ServerProcess, Upstream, serving
+
+from bailiwick.domains.model import Backend, Domain
+
+LOST = [{"role": "user", "content": "my card was stolen"}]
+
+
+def client_of(server: ServerProcess) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Upstream]:
+    running = Upstream()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Fleet:
+    built = Fleet(tmp_path_factory.mktemp("fleet"))
+    built.upstream("chatty", upstream.url, timeout_s=1.0, retries=2, api_key_env="CHATTY_KEY")
+    built.upstream("backed", upstream.url, timeout_s=1.0, retries=0, fallback="cards")
+    built.upstream("nowhere", "http://127.0.0.1:9/v1", timeout_s=1.0, retries=1)
+    built.upstream("keyless", upstream.url, api_key_env="NO_SUCH_KEY_VARIABLE")
+    return built
+
+
+@pytest.fixture(scope="module")
+def server(fleet: Fleet) -> Iterator[ServerProcess]:
+    with serving(fleet.home, {"CHATTY_KEY": "sk-secret"}) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[openai.OpenAI]:
+    with client_of(server) as made:
+        yield made
+
+
+def post(server: ServerProcess, path: str, body: Any, headers: dict[str, str] | None = None) -> tuple[int, Any, Any]:
+    """Status, parsed body and headers."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(f"{server.url}{path}", raw, headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, json.load(response), response.headers
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error), error.headers
+
+
+def get(server: ServerProcess, path: str) -> Any:
+    with urllib.request.urlopen(f"{server.url}{path}", timeout=30) as response:
+        return json.load(response) if "json" in response.headers["content-type"] else response.read().decode()
+
+
+# Local models
+
+
+def test_chat__named_domain__label_and_headers(client: openai.OpenAI, fleet: Fleet) -> None:
+    raw = client.chat.completions.with_raw_response.create(model="cards", messages=LOST)
+    answer = raw.parse()
+    assert answer.choices[0].message.content == "lost_card"
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage is not None
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (4, 1)
+    assert answer.model == f"cards@{fleet.versions['cards'][0]}"
+    assert raw.headers["x-bailiwick-domain"] == "cards"
+    assert raw.headers["x-bailiwick-version"] == fleet.versions["cards"][0]
+    assert raw.headers["x-bailiwick-route"] == "explicit"
+    assert answer.id == f"chatcmpl-{raw.headers['x-request-id']}"
+
+
+def test_chat__auto__detected_domain_with_confidence(client: openai.OpenAI) -> None:
+    messages = [{"role": "user", "content": "what is the mortgage rate today"}]
+    raw = client.chat.completions.with_raw_response.create(model="auto", messages=messages)
+    assert raw.parse().choices[0].message.content == "loan_rate"
+    assert raw.headers["x-bailiwick-domain"] == "loans"
+    assert raw.headers["x-bailiwick-route"] in ("rule", "detected")
+    assert 0.5 < float(raw.headers["x-bailiwick-confidence"]) <= 1
+
+
+def test_chat__auto_without_any_hint__default_domain(client: openai.OpenAI) -> None:
+    messages = [{"role": "user", "content": "qwertz uiop"}]
+    raw = client.chat.completions.with_raw_response.create(model="auto", messages=messages)
+    assert (raw.headers["x-bailiwick-domain"], raw.headers["x-bailiwick-route"]) == ("cards", "fallback")
+
+
+def test_chat__json_asked_for__label_confidence_alternatives(client: openai.OpenAI) -> None:
+    wanted = {"type": "json_object"}
+    answer = client.chat.completions.create(model="cards", messages=LOST, response_format=wanted)
+    document = json.loads(answer.choices[0].message.content or "")
+    assert (document["domain"], document["label"]) == ("cards", "lost_card")
+    confidences = [document["confidence"], *(other["confidence"] for other in document["alternatives"])]
+    assert sum(confidences) == pytest.approx(1, abs=1e-5)
+    assert confidences == sorted(confidences, reverse=True)
+
+
+def test_chat__logprobs__probabilities_of_the_top_labels(client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(model="cards", messages=LOST, logprobs=True, top_logprobs=3)
+    logprobs = answer.choices[0].logprobs
+    assert logprobs is not None
+    assert logprobs.content is not None
+    top = logprobs.content[0].top_logprobs
+    assert top[0].token == "lost_card"
+    assert sum(math.exp(each.logprob) for each in top) == pytest.approx(1)
+
+
+def test_chat__stream__role_content_finish_usage(client: openai.OpenAI) -> None:
+    stream = client.chat.completions.create(
+        model="cards", messages=LOST, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
+    assert deltas[0].role == "assistant"
+    assert "".join(delta.content or "" for delta in deltas) == "lost_card"
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    assert chunks[-1].usage is not None
+
+
+def test_chat__async_client__same_answer(server: ServerProcess) -> None:
+    async def ask() -> list[str]:
+        async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="x") as client:
+            whole = await client.chat.completions.create(model="cards", messages=LOST)
+            pieces = await client.chat.completions.create(model="cards", messages=LOST, stream=True)
+            streamed = "".join([chunk.choices[0].delta.content or "" async for chunk in pieces])
+            return [whole.choices[0].message.content or "", streamed]
+
+    assert asyncio.run(ask()) == ["lost_card", "lost_card"]
+
+
+def test_completion__several_prompts__one_choice_each(client: openai.OpenAI) -> None:
+    answer = client.completions.create(model="loans", prompt=["apply for a mortgage", "repay my loan early"])
+    assert [choice.text for choice in answer.choices] == ["apply_loan", "repay_loan"]
+    streamed = client.completions.create(model="loans", prompt="apply for a mortgage", stream=True)
+    assert "".join(chunk.choices[0].text for chunk in streamed) == "apply_loan"
+
+
+def test_embeddings__texts_read_alike__are_close(client: openai.OpenAI) -> None:
+    texts = ["my card was stolen", "I lost my card", "why was I charged a card fee"]
+    answer = client.embeddings.create(model="cards", input=texts)
+    stolen, lost, fee = (row.embedding for row in answer.data)
+
+    def cosine(a: list[float], b: list[float]) -> float:
+        return sum(x * y for x, y in zip(a, b, strict=True))
+
+    assert cosine(stolen, stolen) == pytest.approx(1, abs=1e-5)
+    assert cosine(stolen, lost) > cosine(stolen, fee)
+    again = client.embeddings.create(model="cards", input=texts[0], encoding_format="float")
+    assert again.data[0].embedding == pytest.approx(stolen, abs=1e-6)
+
+
+def test_embeddings__auto__refused(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="cannot be compared"):
+        client.embeddings.create(model="auto", input="x")
+
+
+def test_models__listed_and_fetched(client: openai.OpenAI, fleet: Fleet) -> None:
+    assert {model.id for model in client.models.list()} >= {"auto", "cards", "loans", "chatty"}
+    assert client.models.retrieve("cards").id == "cards"
+    pinned = f"cards@{fleet.versions['cards'][0]}"
+    assert client.models.retrieve(pinned).id == pinned
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("nope")
+
+
+def test_unknown_model__not_found_in_openais_shape(client: openai.OpenAI, server: ServerProcess) -> None:
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.chat.completions.create(model="nope", messages=LOST)
+    assert caught.value.code == "model_not_found"
+    status, body, headers = post(server, "/v1/chat/completions", {"model": "cards@v0", "messages": LOST})
+    assert status == 404
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert headers["x-request-id"]
+
+
+def test_pinned_version__not_in_the_plan__answers_itself(client: openai.OpenAI, fleet: Fleet) -> None:
+    newer = fleet.train("cards")
+    answer = client.chat.completions.create(model=f"cards@{newer}", messages=LOST)
+    assert answer.model == f"cards@{newer}"
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(model=f"loans@{newer}", messages=LOST)
+
+
+def test_request_id__given_by_the_client__comes_back(server: ServerProcess) -> None:
+    body = {"model": "cards", "messages": LOST}
+    assert post(server, "/v1/chat/completions", body, {"x-request-id": "my-1"})[2]["x-request-id"] == "my-1"
+    assert post(server, "/v1/chat/completions", body, {"x-request-id": "no good"})[2]["x-request-id"] != "no good"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "expected"),
+    [
+        ("/v1/chat/completions", b"{", 400),
+        ("/v1/chat/completions", {"model": "cards", "messages": LOST, "temperature": 9}, 400),
+        ("/v1/chat/completions", {"model": "cards", "messages": LOST, "n": 2}, 400),
+        ("/v1/chat/completions", {"model": "cards", "messages": [{"role": "user", "content": "x" * 200_000}]}, 400),
+        ("/v1/chat/completions", b"x" * (5 << 20), 413),
+        ("/v1/completions", {"model": "cards", "prompt": [1, 2, 3]}, 400),
+        ("/v1/embeddings", {"model": "cards", "input": "x", "dimensions": 99}, 400),
+        ("/v1/feedback", {"request_id": "a b", "value": 1}, 400),
+        ("/v1/feedback", {"request_id": "r"}, 400),
+        ("/v1/models", {}, 405),
+    ],
+)
+def test_bad_request__typed_error(server: ServerProcess, path: str, body: Any, expected: int) -> None:
+    status, document, _ = post(server, path, body)
+    assert status == expected
+    assert document["error"]["type"] == "invalid_request_error"
+
+
+def test_other_paths__go_to_the_control_plane(server: ServerProcess) -> None:
+    assert {domain["id"] for domain in get(server, "/v1/domains")["domains"]} >= {"cards", "loans"}
+    assert get(server, "/healthz") == {"status": "ok"}
+    assert "cards" in get(server, "/readyz")["domains"]
+    assert "bailiwick_gateway_requests_total{" in get(server, "/metrics")
+
+
+# Traffic, observations, feedback
+
+
+def test_feedback__on_a_served_request__is_stored_and_joined(
+    client: openai.OpenAI, server: ServerProcess, fleet: Fleet
+) -> None:
+    raw = client.chat.completions.with_raw_response.create(model="loans", messages=LOST)
+    request_id = raw.headers["x-request-id"]
+    status, stored, _ = post(server, "/v1/feedback", {"request_id": request_id, "value": False, "label": "lost_card"})
+    assert (status, stored["value"]) == (201, 0.0)
+    metrics = fleet.platform.metrics
+    _eventually(lambda: metrics.request(request_id) is not None)
+    served = metrics.request(request_id)
+    assert served is not None
+    assert served.version == raw.headers["x-bailiwick-version"]
+    _eventually(lambda: any(each.request_id == request_id and each.joined for each in metrics.feedback_on("loans")))
+
+
+def test_plan__two_versions__sticky_per_user_in_the_plans_shares(fleet: Fleet, server: ServerProcess) -> None:
+    first, second = fleet.versions["loans"][0], fleet.train("loans")
+    fleet.shift("loans", {first: 7_000, second: 3_000})
+    _eventually(lambda: second in get(server, "/v1/models/loans")["versions"])
+
+    def version(user: str) -> str:
+        body = {"model": "loans", "messages": LOST, "user": user}
+        return post(server, "/v1/chat/completions", body)[2]["x-bailiwick-version"]
+
+    seen = [version(f"user-{number}") for number in range(200)]
+    assert seen == [version(f"user-{number}") for number in range(200)]
+    assert 30 <= seen.count(second) <= 90  # binomial(200, 0.3): outside with probability below 1e-5
+    by_header = {
+        post(server, "/v1/chat/completions", {"model": "loans", "messages": LOST}, {"x-user-id": "user-3"})[2][
+            "x-bailiwick-version"
+        ]
+        for _ in range(5)
+    }
+    assert by_header == {seen[3]}
+    fleet.shift("loans", {first: 10_000})
+
+
+def test_plan__changed_under_load__no_request_fails(fleet: Fleet, server: ServerProcess) -> None:
+    first, second = fleet.versions["cards"][0], fleet.train("cards")
+    outcomes: list[tuple[int, str]] = []
+    stop = threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            status, _, headers = post(server, "/v1/chat/completions", {"model": "cards", "messages": LOST})
+            outcomes.append((status, headers["x-bailiwick-version"]))
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        fleet.shift("cards", {first: 5_000, second: 5_000})
+        _eventually(lambda: {version for _, version in outcomes[-50:]} == {first, second})
+        fleet.shift("cards", {second: 10_000})
+        _eventually(lambda: {version for _, version in outcomes[-50:]} == {second})
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        fleet.shift("cards", {first: 10_000})
+    assert {status for status, _ in outcomes} == {200}
+
+
+def test_domain__archived__is_gone_and_new_one_appears(fleet: Fleet, server: ServerProcess, upstream: Upstream) -> None:
+    fleet.upstream("brief", upstream.url)
+    upstream.will("ok")
+    _eventually(lambda: post(server, "/v1/chat/completions", {"model": "brief", "messages": LOST})[0] == 200)
+    fleet.platform.domains.archive("brief", ADA)
+    _eventually(lambda: post(server, "/v1/chat/completions", {"model": "brief", "messages": LOST})[0] == 404)
+
+
+# Upstreams
+
+
+def test_upstream__answers__passed_on_with_unknown_fields_and_key(client: openai.OpenAI, upstream: Upstream) -> None:
+    upstream.will("ok")
+    raw = client.chat.completions.with_raw_response.create(
+        model="chatty", messages=LOST, extra_body={"my_field": 1}, max_tokens=100_000
+    )
+    assert raw.parse().choices[0].message.content == "hello"
+    assert raw.headers["x-bailiwick-version"] == "upstream"
+    (body,) = upstream.bodies
+    assert (body["model"], body["my_field"], body["max_tokens"]) == ("upstream-model", 1, 8192)
+    assert upstream.headers[0][b"authorization"] == b"Bearer sk-secret"
+    assert upstream.headers[0][b"x-request-id"].decode() == raw.headers["x-request-id"]
+
+
+def test_upstream__streams__passed_through(client: openai.OpenAI, upstream: Upstream) -> None:
+    upstream.will("ok")
+    stream = client.chat.completions.create(model="chatty", messages=LOST, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "hello"
+
+
+@pytest.mark.parametrize("step", ["503", "429", "502"])
+def test_upstream__busy_twice__tried_again(client: openai.OpenAI, upstream: Upstream, step: str) -> None:
+    upstream.will(step, step, "ok")
+    answer = client.chat.completions.create(model="chatty", messages=LOST)
+    assert answer.choices[0].message.content == "hello"
+    assert len(upstream.bodies) == 3
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "attempts"),
+    [
+        ("500", 502, 1),
+        ("503", 503, 3),
+        ("429", 429, 3),
+        ("400", 400, 1),
+        ("401", 502, 1),
+        ("html", 502, 1),
+        ("slow", 504, 1),
+    ],
+)
+def test_upstream__fails__typed_error_without_secrets(
+    server: ServerProcess, upstream: Upstream, step: str, status: int, attempts: int
+) -> None:
+    upstream.will(step)
+    found, document, _ = post(server, "/v1/chat/completions", {"model": "chatty", "messages": LOST})
+    assert found == status
+    assert "sk-secret" not in json.dumps(document)
+    assert len(upstream.bodies) == attempts
+    assert "sk-secret" not in "".join(server.errors)
+
+
+@pytest.mark.parametrize("step", ["drop", "malformed", "early"])
+def test_upstream__breaks_off_its_stream__error_event_not_silence(
+    client: openai.OpenAI, upstream: Upstream, step: str
+) -> None:
+    upstream.will(step)
+    stream = client.chat.completions.create(model="chatty", messages=LOST, stream=True)
+    seen = []
+    with pytest.raises(openai.APIError, match="upstream"):
+        for chunk in stream:
+            seen.append(chunk.choices[0].delta.content)
+    assert "".join(seen) == "hello"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("step", ["500", "503", "slow"])
+def test_upstream__fails_with_a_fallback__the_fallback_answers(
+    server: ServerProcess, client: openai.OpenAI, upstream: Upstream, step: str, stream: bool
+) -> None:
+    upstream.will(step)
+    raw = client.chat.completions.with_raw_response.create(model="backed", messages=LOST, stream=stream)  # type: ignore[call-overload]
+    assert (raw.headers["x-bailiwick-domain"], raw.headers["x-bailiwick-route"]) == ("cards", "fallback")
+    parsed = raw.parse()
+    if stream:
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in parsed) == "lost_card"
+    else:
+        assert parsed.choices[0].message.content == "lost_card"
+
+
+def test_upstream__not_there_or_without_its_key__503(server: ServerProcess) -> None:
+    for model, words in (("nowhere", "cannot be connected to"), ("keyless", "NO_SUCH_KEY_VARIABLE")):
+        status, document, _ = post(server, "/v1/chat/completions", {"model": model, "messages": LOST})
+        assert status == 503
+        assert words in document["error"]["message"]
+
+
+def test_upstream__client_leaves__upstream_is_let_go(client: openai.OpenAI, upstream: Upstream) -> None:
+    upstream.will("forever")
+    stream = client.chat.completions.create(model="chatty", messages=LOST, stream=True)
+    next(iter(stream))
+    stream.close()
+    assert upstream.left.wait(10)
+
+
+def test_upstream__another_bailiwick__works_as_one(fleet: Fleet, server: ServerProcess, tmp_path: Any) -> None:
+    front = Fleet(tmp_path / "front")
+    front.create(_relayed("far", f"{server.url}/v1"))
+    with serving(front.home) as second, client_of(second) as client:
+        answer = client.chat.completions.create(model="far", messages=LOST)
+        assert answer.choices[0].message.content == "lost_card"
+        stream = client.chat.completions.create(model="far", messages=LOST, stream=True)
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "lost_card"
+        assert len(client.embeddings.create(model="far", input="x").data[0].embedding) == 3
+
+
+def _relayed(name: str, url: str) -> Any:
+    return Domain(name, name, "agent", backend=Backend("openai-compatible", base_url=url, model="cards"))
+
+
+# Stopping, and what cannot start
+
+
+def test_sigterm__during_a_request__finishes_it_and_writes_what_was_observed(
+    fleet: Fleet, upstream: Upstream, tmp_path: Any
+) -> None:
+    own = Fleet(tmp_path / "own")
+    own.upstream("slow", upstream.url, timeout_s=10.0, retries=0)
+    upstream.will("slow")
+    with serving(own.home, {"BAILIWICK_METRICS_INTERVAL_S": "30"}) as server:
+        answers: list[Any] = []
+        body = {"model": "slow", "messages": LOST}
+        asking = threading.Thread(target=lambda: answers.append(post(server, "/v1/chat/completions", body)))
+        asking.start()
+        _eventually(lambda: len(upstream.bodies) == 1)
+        assert server.terminate() == 0
+        asking.join()
+    status, document, headers = answers[0]
+    assert (status, document["choices"][0]["message"]["content"]) == (200, "hello")
+    assert own.platform.metrics.request(headers["x-request-id"]) is not None
+
+
+def test_port__already_taken__clear_error_and_exit_code(server: ServerProcess, fleet: Fleet) -> None:
+    port = server.url.rpartition(":")[2]
+    finished = subprocess.run(
+        [sys.executable, "-m", "bailiwick", "--home", str(fleet.home), "serve", "--port", port],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": "src"},
+        check=False,
+    )
+    assert finished.returncode == 8
+    assert "already in use" in finished.stderr
+    assert "--port" in finished.stderr
+
+
+def _eventually(condition: Any, seconds: float = 20) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "it did not happen"
+        time.sleep(0.05)

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from bailiwick.backends.addresses import checked_base_url
+from bailiwick.errors import InvalidInput
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9000/v1/", "https://models.example.com/v1", "http://[::1]:8000"])
+def test_base_url__http_or_https__kept_without_slash(url: str) -> None:
+    assert checked_base_url(url, domain="cards") == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "",
+        "file:///etc/passwd",
+        "ftp://host/v1",
+        "//host/v1",
+        "http://",
+        "http://host:99999/v1",
+        "http://host:0/v1",
+        "http://user:secret@host/v1",
+        "http://host/v1?key=secret",
+        "http://169.254.169.254/v1",
+        "http://[::ffff:169.254.169.254]/v1",
+        "http://[fe80::1]/v1",
+        "http://0.0.0.0/v1",
+        "http://[::1/v1",
+    ],
+)
+def test_base_url__anything_else__refused_without_its_secrets(url: str | None) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        checked_base_url(url, domain="cards")
+    assert "cards" in str(caught.value)
+    assert "secret" not in str(caught.value.fields())
