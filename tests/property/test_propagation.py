@@ -37,7 +37,7 @@ def test_propagate__any_graph__never_above_its_cause_and_never_amplified(
     for node, tags in found.items():
         for domain, one in tags.items():
             assert FLOOR <= one.score < own[one.cause][domain] + 1e-6
-            assert one.score >= own.get(node, {}).get(domain, 0.0) - 1e-6
+            assert one.score > max(own.get(node, {}).values(), default=0.0) - 1e-6
             assert one.cause != node
 
 
@@ -53,13 +53,15 @@ def test_propagate__more_hops__never_take_a_tag_away(
 
 @given(OWN, edges(), KINDS, st.sampled_from("xyz"))
 @settings(max_examples=100, deadline=None)
-def test_propagate__cause_removed__its_tags_are_gone_and_others_untouched(
+def test_propagate__cause_removed__its_tags_are_gone_and_no_other(
     own: dict[str, dict[str, float]], edges: list[Edge], kinds: dict[str, NodeKind], gone: str
 ) -> None:
     left = {node: {d: s for d, s in tags.items() if d != gone} for node, tags in own.items()}
     before = scores(propagate(own, edges, kinds, most_domains=99))
     after = scores(propagate(left, edges, kinds, most_domains=99))
-    assert after == {key: score for key, score in before.items() if key[1] != gone}
+    assert not any(domain == gone for _, domain in after)
+    # What it stood in the way of may now be taken; nothing else is lost.
+    assert all(after[key] >= score for key, score in before.items() if key[1] != gone)
 
 
 @given(OWN, edges(), KINDS, st.sets(st.sampled_from(NAMES)))

@@ -79,6 +79,16 @@ def test_propagate__closed_node__takes_nothing_and_passes_its_own_on() -> None:
     assert set(found["c"]) == {"loans"}
 
 
+def test_propagate__node_with_a_stronger_own_tag__neither_takes_nor_passes_on() -> None:
+    edges = [edge(EdgeKind.DERIVES, "account", "card"), edge(EdgeKind.DERIVES, "card", "report")]
+    kinds = {"account": T, "card": T, "report": T}
+    found = propagate({"account": {"accounts": 1.0}, "card": {"cards": 0.9}}, edges, kinds)
+    assert "card" not in found
+    assert set(found["report"]) == {"cards"}
+    weak = propagate({"account": {"accounts": 1.0}, "card": {"cards": 0.55}}, edges, kinds)
+    assert set(weak["card"]) == {"accounts"}
+
+
 def test_propagate__many_domains__keeps_the_strongest() -> None:
     own = {f"t{n}": {f"d{n}": 0.5 + n / 20} for n in range(6)}
     edges = [edge(EdgeKind.DERIVES, name, "shared") for name in own]
