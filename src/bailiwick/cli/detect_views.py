@@ -95,8 +95,8 @@ def print_asset(explanation: AssetExplanation) -> None:
     if explanation.tags:
         print_table(
             "Tags",
-            ("domain", "score", "by", "carried from", "run"),
-            [(t.domain, t.score, t.method, t.carried_from, t.run) for t in explanation.tags],
+            ("domain", "score", "by", "carried from"),
+            [(tag.domain, tag.score, tag.method, tag.carried_from) for tag in explanation.tags],
         )
     else:
         out.print("It carries no tag.")

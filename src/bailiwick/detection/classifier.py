@@ -124,24 +124,29 @@ def held_out_parts(found: Sequence[Sample], seed: int) -> list[NDArray[np.bool_]
     """Which samples each member does not see in training.
 
     Few samples: three members, each without another third, so that everything is judged by a member that did not see
-    it. Many: two members without the same tenth. A unit is never split.
+    it. Many: two members without the same tenth. A unit is not split.
 
     Returns:
         One mask per member, shape ``(samples,)``.
     """
     few = len(found) < _FEW
     parts = _FOLDS_WHEN_FEW if few else _SHARE_HELD_OUT
+    units: dict[str, set[str]] = {}
+    for each in found:
+        units.setdefault(each.domain, set()).add(each.unit or each.text)
     part = np.empty(len(found), int)
     of_unit: dict[str, int] = {}
     next_part: Counter[str] = Counter()
     for index in np.random.default_rng(seed).permutation(len(found)):
         each = found[index]
-        chosen = of_unit.get(each.unit) if each.unit is not None else None
+        # A domain whose examples come from a few units only would be left without any: there units are passed over.
+        unit = each.unit if len(units[each.domain]) >= parts else None
+        chosen = None if unit is None else of_unit.get(unit)
         if chosen is None:
             chosen = next_part[each.label] % parts
             next_part[each.label] += 1
-            if each.unit is not None:
-                of_unit[each.unit] = chosen
+            if unit is not None:
+                of_unit[unit] = chosen
         part[index] = chosen
     if few:
         return [part == number for number in range(_FOLDS_WHEN_FEW)]

@@ -1,8 +1,11 @@
 """Tags carried along lineage: what a tagged asset's neighbours get of its domain. Pure.
 
 A tag is carried with a factor below 1 per step, at most a few steps, and an element keeps the strongest way it was
-reached, so a cycle never strengthens anything. A way follows the flow of data downwards, or against it upwards, never
-up and then down again: two reports that read one shared table have nothing to do with each other.
+reached, so a cycle never strengthens anything. What an element says of itself counts more than hearsay: a carried tag
+must be stronger than the element's own, of whatever domain, to be taken and passed on.
+
+A way follows the flow of data downwards, or against it upwards, never up and then down again: two reports that read one
+shared table have nothing to do with each other.
 """
 
 from __future__ import annotations
@@ -66,7 +69,7 @@ def propagate(
     floor: float = FLOOR,
     most_domains: int = MOST_DOMAINS,
 ) -> dict[str, dict[str, Carried]]:
-    """What every node gets from the others: only where that is more than what it has of its own.
+    """What every node gets from the others: only what is stronger than anything it has of its own.
 
     Args:
         own: scores by domain of the nodes that were tagged for themselves, 0 to 1.
@@ -84,22 +87,27 @@ def propagate(
     names = list(index)
     steps = _adjacency(edges, kinds, index, closed)
     seeds: dict[str, list[tuple[int, float]]] = {}
+    strength: dict[int, float] = {}
     for node, scores in sorted(own.items()):
-        if node in index:
+        if node in index and scores:
+            strength[index[node]] = max(scores.values())
             for domain, score in scores.items():
                 seeds.setdefault(domain, []).append((index[node], score))
     got: dict[int, dict[str, Carried]] = {}
     for domain in sorted(seeds):
-        for position, (score, cause) in _spread(seeds[domain], steps, hops, floor).items():
+        for position, (score, cause) in _spread(seeds[domain], strength, steps, hops, floor).items():
             got.setdefault(position, {})[domain] = Carried(round(score, 6), names[cause])
     return {names[position]: _strongest(found, most_domains) for position, found in got.items()}
 
 
 def _spread(
-    seeds: list[tuple[int, float]], steps: list[list[tuple[int, Way, float]]], hops: int, floor: float
+    seeds: list[tuple[int, float]],
+    strength: Mapping[int, float],
+    steps: list[list[tuple[int, Way, float]]],
+    hops: int,
+    floor: float,
 ) -> dict[int, tuple[float, int]]:
-    """Nodes that one domain reaches, with score and origin; without those whose own score is as good."""
-    strength = dict(seeds)
+    """Nodes that one domain reaches, with score and origin; without those whose own strength is as good."""
     best: dict[int, float] = {position * _STATES: score for position, score in seeds}
     frontier = {position * _STATES: (score, position) for position, score in seeds if score >= floor}
     reached: dict[int, tuple[float, int]] = {}

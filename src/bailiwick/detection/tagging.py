@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from bailiwick.detection.model import LINEAGE, MANUAL, Detection, DomainSummary
 from bailiwick.detection.propagate import agreed, propagate
-from bailiwick.graph.model import Edge, Node, Tag
+from bailiwick.graph.model import Edge, Node, NodeKind, Tag
 
 ASSET_THRESHOLD = 0.5
 """Score that an asset's tag needs unless another is asked for: a wrong tag would spread along lineage."""
 
 _SHOWN = 3
+_PLACE = {NodeKind.TABLE: 0, NodeKind.VIEW: 1, NodeKind.JOB: 2, NodeKind.COLUMN: 3}  # what people know by name
 
 
 def tags_of_run(
@@ -68,7 +69,7 @@ def tags_of_run(
 
 
 def summarise(nodes: Mapping[str, Node], edges: Sequence[Edge], tags: Sequence[Tag]) -> tuple[DomainSummary, ...]:
-    """What each domain has, most elements first. The names shown are those of the best scores."""
+    """What each domain has, most elements first. The names shown are tables first, best scores first."""
     relations = {edge.id for edge in edges}
     found: dict[str, list[Tag]] = {}
     for tag in tags:
@@ -78,7 +79,8 @@ def summarise(nodes: Mapping[str, Node], edges: Sequence[Edge], tags: Sequence[T
     for domain, own in found.items():
         kinds = Counter(str(nodes[tag.element_id].kind) if tag.element_id in nodes else "relation" for tag in own)
         best = sorted(
-            (tag for tag in own if tag.element_id in nodes), key=lambda tag: (-tag.score, tag.method == LINEAGE)
+            (tag for tag in own if tag.element_id in nodes),
+            key=lambda tag: (_PLACE.get(nodes[tag.element_id].kind, len(_PLACE)), -tag.score, tag.method == LINEAGE),
         )
         summaries.append(
             DomainSummary(

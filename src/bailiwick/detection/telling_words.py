@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from bailiwick.detection.words import words
 
 MOST_WORDS = 200
-_PRIOR = 0.2
+_PRIOR_TEXTS = 20  # as many as these, spread like all texts, are added to each domain; fewer where there are few
+_PRIOR_SHARE = 0.004
 _FEWEST_TEXTS = 2
 _DECIMALS = 4
 
@@ -41,12 +42,13 @@ def telling_words(examples: Iterable[tuple[str, str]], most: int = MOST_WORDS) -
         for word in set(words(text)):
             holding.setdefault(word, Counter())[domain] += 1
     total = sum(texts.values())
+    strength = min(_PRIOR_TEXTS, _PRIOR_SHARE * total)
     ranked: dict[str, list[tuple[float, str, float]]] = {domain: [] for domain in texts}
     for word, counts in holding.items():
         everywhere = counts.total()
         if everywhere < _FEWEST_TEXTS:
             continue
-        prior = 100 * _PRIOR * everywhere / total + 0.01
+        prior = strength * everywhere / total + 0.01
         for domain, here in counts.items():
             elsewhere = everywhere - here
             log_odds = math.log((here + prior) / (texts[domain] + 1)) - math.log(
