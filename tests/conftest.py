@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,19 +27,40 @@ def clock() -> VirtualClock:
     return VirtualClock(datetime(2026, 3, 1, 12, 0, tzinfo=UTC))
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file: copying it is a hundred times quicker than migrating another one."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def sqlite_database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    upgrade(database)
+def sqlite_database(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'test.db')}")
     yield database
     database.close()
 
 
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> Iterator[str]:
+    """The name of a migrated PostgreSQL database to copy."""
+    with _fresh_postgres(postgres_server) as url:
+        _migrate(url)
+        yield str(make_url(url).database)
+
+
 @pytest.fixture
-def postgres_database(postgres_url: str) -> Iterator[Database]:
-    database = Database(postgres_url)
+def postgres_database(postgres_server: str, postgres_template: str) -> Iterator[Database]:
+    with _fresh_postgres(postgres_server, postgres_template) as url:
+        database = Database(url)
+        yield database
+        database.close()
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
     upgrade(database)
-    yield database
     database.close()
 
 
@@ -68,11 +90,17 @@ def postgres_server(test_run: str) -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """A fresh, empty PostgreSQL database."""
+    with _fresh_postgres(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def _fresh_postgres(server: str, template: str = "template1") -> Iterator[str]:
     name = f"test_{secrets.token_hex(6)}"
-    url = make_url(postgres_server).set(drivername="postgresql+psycopg")
+    url = make_url(server).set(drivername="postgresql+psycopg")
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
         yield url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     engine.dispose()

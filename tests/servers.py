@@ -148,7 +148,7 @@ def _run_bolt(folder: Path) -> tuple[Address, Callable[[], None]]:
     config = {"host": "127.0.0.1", "http_port": http, "bolt_port": bolt, "server_plugins": plugin}
     server = arcadedb_embedded.create_server(str(folder / "databases"), BOLT_PASSWORD, config)
     server.start()
-    return {"bolt": bolt, "http": http}, server.stop
+    return {"bolt": bolt, "http": http, "pid": os.getpid()}, server.stop
 
 
 def create_bolt_database(address: Address) -> str:
