@@ -121,4 +121,4 @@ def unit_of(headers: Mapping[bytes, bytes], user: str | None, request_id: str) -
     if user is not None:
         return user
     named = headers.get(b"x-user-id") or headers.get(b"x-session-id")
-    return named.decode("latin-1") if named else request_id
+    return named.decode("utf-8", "replace") if named else request_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -24,6 +25,7 @@ class Reloader:
         newest: reads the newest revision.
         compile_snapshot: makes a snapshot, given the previous one.
         interval_s: seconds between looks.
+        retry_s: seconds until what could not be loaded is tried again without a newer revision.
     """
 
     def __init__(
@@ -31,10 +33,13 @@ class Reloader:
         newest: Callable[[], Revision],
         compile_snapshot: Callable[[Snapshot | None], Snapshot],
         interval_s: float,
+        retry_s: float = 10.0,
     ) -> None:
         self._newest = newest
         self._compile = compile_snapshot
         self._interval_s = interval_s
+        self._retry_s = retry_s
+        self._compiled_at = time.monotonic()
         self._snapshot: Snapshot | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="snapshot")
@@ -91,16 +96,22 @@ class Reloader:
         if fresh is None:
             return False
         for problem in fresh.problems:
-            _log.warning("%s", problem)
+            if self._snapshot is None or problem not in self._snapshot.problems:
+                _log.warning("%s", problem)
         self._snapshot = fresh
         self.reloads += 1
         return True
 
     def _next(self) -> Snapshot | None:
         present = self._snapshot
-        if present is not None and self._newest() == present.revision:
+        if present is not None and self._newest() == present.revision and not self._is_retry_due(present):
             return None
+        self._compiled_at = time.monotonic()
         return self._compile(present)
+
+    def _is_retry_due(self, present: Snapshot) -> bool:
+        """What could not be loaded may be there by now, such as an artefact on a shared disk."""
+        return bool(present.problems) and time.monotonic() - self._compiled_at >= self._retry_s
 
     async def _look_forever(self) -> None:
         while True:

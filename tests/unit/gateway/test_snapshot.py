@@ -161,13 +161,13 @@ def test_targets__domain_without_a_version__unavailable_says_what_to_do() -> Non
         list(targets(request("loans"), compiler(Memory()).compile(None), "u"))
 
 
-def reloader(sources: Memory) -> Reloader:
-    return Reloader(sources.revision, compiler(sources).compile, 3_600)
+def reloader(sources: Memory, retry_s: float = 3_600) -> Reloader:
+    return Reloader(sources.revision, compiler(sources).compile, 3_600, retry_s)
 
 
-def run_with(sources: Memory, story: Any) -> None:
+def run_with(sources: Memory, story: Any, retry_s: float = 3_600) -> None:
     async def play() -> None:
-        made = reloader(sources)
+        made = reloader(sources, retry_s)
         await made.start()
         try:
             await story(made)
@@ -204,6 +204,19 @@ def test_reloader__database_goes_away_and_comes_back__serves_on_then_catches_up(
         assert made.snapshot.revision.traffic == 1
 
     run_with(sources, story)
+
+
+def test_reloader__artefact_arrives_late__is_loaded_without_a_newer_revision() -> None:
+    sources = Memory()
+    late = sources.models.pop("v1")
+
+    async def story(made: Reloader) -> None:
+        assert made.snapshot.table.ready == set()
+        sources.models["v1"] = late
+        assert await made.look()
+        assert made.snapshot.table.ready == {"cards"}
+
+    run_with(sources, story, retry_s=0)
 
 
 def test_reloader__database_away_at_the_start__says_so() -> None:
