@@ -139,6 +139,8 @@ def _attempt(text: str, grammar: str, deadline: float) -> Parsed:
     whole = [tree for tree in trees if tree is not None and tree.__class__ is not exp.Semicolon]
     if len(whole) != 1:
         return Parsed(None, Outcome.ERROR, name, f"{len(whole)} statements where one was expected")
+    if isinstance(whole[0], exp.Condition) and not isinstance(whole[0], exp.Query):
+        return Parsed(None, Outcome.ERROR, name, "an expression, not a statement")
     if isinstance(whole[0], exp.Command):
         return Parsed(None, Outcome.ERROR, name, "the parser knows the words, not the statement")
     return Parsed(whole[0], Outcome.PARSED, name)
