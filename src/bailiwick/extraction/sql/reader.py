@@ -228,9 +228,12 @@ class _FileReader:
         if commands.eager(text) and (command := commands.recognise(text)) is not None:
             self.units.append(self._command(raw, command))
             return
+        if raw.problem is not None:  # another dialect might take half a literal for something else
+            self._refused(raw, text, Outcome.ERROR, raw.problem)
+            return
         parsed = parse(text, self.dialect)
         if parsed.tree is None:
-            self._refused(raw, text, parsed.outcome, raw.problem or parsed.message)
+            self._refused(raw, text, parsed.outcome, parsed.message)
             return
         message = f"no value for {', '.join(expansion.unknown)}" if expansion.unknown else None
         try:
