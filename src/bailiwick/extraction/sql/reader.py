@@ -199,6 +199,11 @@ def _read_cached(text: str, path: str, dialect: str) -> _File:
     return _read_file(text, path, dialect)
 
 
+def forget() -> None:
+    """Empty the cache of files that were read."""
+    _read_cached.cache_clear()
+
+
 def _read_file(text: str, path: str, dialect: str) -> _File:
     name = detect(text) if dialect == "auto" else dialect
     reader = _FileReader(dialect_named(name), path)
