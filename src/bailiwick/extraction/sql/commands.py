@@ -94,7 +94,7 @@ _WORDS: Final = frozenset(
     | {"begin", "commit", "rollback", "end", "start", "savepoint", "delimiter", "connect", "comment"}
 )
 _EAGER: Final = frozenset(
-    {"set", "reset", "use", "msck", "show", "describe", "desc", "explain", "grant", "revoke", "lock"}
+    {"set", "reset", "use", "msck", "show", "describe", "desc", "explain", "grant", "revoke", "lock"} | {"analyze"}
 )
 _WORD = re.compile(r"!|--#set|\w+", re.IGNORECASE)
 _MAX_CHARACTERS = 100_000

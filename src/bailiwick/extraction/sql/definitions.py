@@ -125,8 +125,8 @@ class Catalogue:
     def _change(self, table: TableFact, args: Any) -> TableFact:
         name = self._scopes.name(args["this"])
         renamed = self._scopes.name(args.get("rename_to")) or name
-        declared = self._type(args["dtype"]) if args.get("dtype") is not None else None
-        comment = args["comment"].args["this"] if args.get("comment") is not None else None
+        declared = self._type(args["dtype"]) if isinstance(args.get("dtype"), exp.Expr) else None
+        comment = args["comment"].name if isinstance(args.get("comment"), exp.Expr) else None
         if name not in {column.name for column in table.columns}:
             column = ColumnFact(renamed, declared, comment=comment, ordinal=len(table.columns))
             return replace(table, columns=(*table.columns, column))

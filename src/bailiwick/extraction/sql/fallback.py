@@ -22,7 +22,7 @@ _MAX_NAMES = 1_000
 
 _PART = r"(?:`[^`\n]{1,300}`|\"[^\"\n]{1,300}\"|\[[^\]\n]{1,300}\]|[\w$@#]{1,300})"
 _NAME = rf"{_PART}(?:\s?\.\s?{_PART}){{0,3}}"
-_NOISE = re.compile(r"'(?:[^'\\]|\\.)*+'|--[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/", re.DOTALL)
+_NOISE = re.compile(r"'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|--[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)", re.DOTALL)
 _WRITES = re.compile(
     rf"\b(?:insert\s+(?:into|overwrite)(?:\s+table)?|create\s+[\w\s]{{0,60}}?(?:table|view)(?:\s+if\s+not\s+exists)?"
     rf"|merge\s+into|delete\s+from|(?:alter|drop|truncate)\s+(?:external\s+)?(?:table|view)(?:\s+if\s+exists)?"
@@ -75,7 +75,7 @@ def recover(text: str, dialect: SqlDialect, line: int | None = None, database: s
     >>> recover("INSERT INTO a.b SELEKT ;; FROM c JOIN d", SqlDialect("hive", "hive"))
     Recovered(kind='insert', tables=(), reads=('c', 'd'), writes=('a.b',))
     """
-    shown = _NOISE.sub(lambda match: "''" if match[0][0] == "'" else " ", text[:MAX_CHARACTERS])
+    shown = _NOISE.sub(_without_noise, text[:MAX_CHARACTERS])
     spell = _Speller(dialect, database)
     common = {spell.short(match[1]) for match in _COMMON.finditer(shown)}
     reads = _names(_READS, shown, spell, common)
@@ -105,6 +105,14 @@ class _Speller:
     def qualified(self, name: str) -> str:
         parts = [self.short(part) for part in re.findall(_PART, name)]
         return ".".join(parts if len(parts) > 1 or not self.database else [self.database, *parts])
+
+
+def _without_noise(match: re.Match[str]) -> str:
+    """A string becomes an empty one, a comment a blank; of a string that is never closed, the text stays."""
+    found = match[0]
+    if found[0] != "'":
+        return " "
+    return "''" if len(found) > 1 and found[-1] == "'" else f" {found[1:]}"
 
 
 def _names(pattern: re.Pattern[str], text: str, spell: _Speller, without: set[str] | frozenset[str]) -> list[str]:

@@ -190,6 +190,11 @@ def _drop(tree: Any, scopes: Scopes) -> Movement:
     return Movement(kind, writes=names)
 
 
+def _comment(tree: Any, scopes: Scopes) -> Movement:
+    target = tree.args["this"]
+    return Movement("comment", writes=(scopes.table_name(target),) if target.__class__ is exp.Table else ())
+
+
 def _load(tree: Any, scopes: Scopes) -> Movement:
     target, _, _ = _target(tree.args["this"], scopes)
     return Movement("load", writes=(target,) if target else ())
@@ -216,6 +221,7 @@ _READERS: Final[dict[type, Callable[[Any, Scopes], Movement]]] = {
     exp.Delete: _delete,
     exp.Alter: _alter,
     exp.Drop: _drop,
+    exp.Comment: _comment,
     exp.LoadData: _load,
     exp.TruncateTable: _truncate,
     exp.Cache: _cache,

@@ -105,7 +105,7 @@ def _facts(
         origin = item[1]
         for table, column in sorted(origin.columns):
             found[LineageFact(target, name, table, column, _NAMES[origin.step], index)] = None
-    for table in sorted(reads) if target else ():
+    for table in sorted(set(reads) - {target}) if target else ():
         found[LineageFact(target, None, table, None, "table", index)] = None
     return tuple(found)
 

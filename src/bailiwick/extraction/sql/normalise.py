@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\"")
+_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\\?\Z)", re.DOTALL)
 _MASK = re.compile("'\x01([0-9]+)\x01'")
 _MASKED = "'\x01[0-9]+\x01'"
 _MAX_PARENTHESISED = 100_000
+_MAX_CLAUSES = 1_000
 
 UNION_FIELD: Final = "uniontype_"
 """Prefix of the fields of the STRUCT that stands for a UNIONTYPE; see `restore_type`."""
@@ -31,7 +32,9 @@ def _drop_parenthesised(pattern: str, tail: str = "") -> Callable[[str], str]:
 
     def apply(text: str) -> str:
         match = opening.search(text)
-        while match is not None:
+        for _ in range(_MAX_CLAUSES):
+            if match is None:
+                break
             end = closing(text, match.end())
             if end is None:
                 break
@@ -61,7 +64,9 @@ def _union_types(text: str) -> str:
     """``UNIONTYPE<a, b>`` as a STRUCT with numbered fields, so that the inner types are read too."""
     head = re.compile(r"\buniontype\s*<", re.IGNORECASE)
     match = head.search(text)
-    while match is not None:
+    for _ in range(_MAX_CLAUSES):
+        if match is None:
+            break
         end = closing(text, match.end() - 1, "<>")
         if end is None:
             break
@@ -104,10 +109,10 @@ _RULES: Final[tuple[Callable[[str], str], ...]] = (
         rf"(?<!interval )({_MASKED}|\b\d+)\s+(year|day|hour|minute)s?\s+to\s+(month|hour|minute|second)s?\b",
         r"INTERVAL \1 \2 TO \3",
     ),
-    _rule(r"(\bchange\s+(?:column\s+)?\S+\s+\S+\s+[^;]*?)\s+constraint\s+\w+\s+[^;]*", r"\1"),
+    _rule(r"(\bchange\s+(?:column\s+)?\S{1,300}\s+\S{1,300}\s[^;]{0,1000}?)\s+constraint\s+\w+\s+[^;]*", r"\1"),
     _rule(r"\bas\s+row\s*(?=\()", "AS ROW"),
     _union_types,
-    _rule(r"\bfrom\s+([\w.`]+)\s+(?:map|reduce)\s+([^;]*?)\s+using\b", r"SELECT TRANSFORM(\2) USING"),
+    _rule(r"\b(?:map|reduce)\s+(?!keys\b)([^;()<>]{1,2000}?)\s+using\b", r"SELECT TRANSFORM(\1) USING"),
     # Db2
     _rule(r"\bforeign\s+key\s+(?!\()([\w\"]+)\s*\(", r"CONSTRAINT \1 FOREIGN KEY ("),
     _rule(r"\bnot\s+null\s+with\s+default\b(?=\s*[,)])", "NOT NULL"),

@@ -66,33 +66,26 @@ def _dialect(grammar: str) -> Any:
     """The sqlglot dialect with a clock in it.
 
     The compiled parser can neither be subclassed nor interrupted by a signal, but it asks its dialect for settings as
-    it goes: these two are asked for at tables and columns, and look at the clock first.
+    it goes: these are asked for at operands, tables and columns, and look at the clock first. Chains of bare joins ask
+    for none; `MAX_BARE_JOINS` bounds them.
     """
     base: Any = type(Dialect.get_or_raise(grammar or None))
-    version_first, join_marks = base.ALIAS_POST_VERSION, base.SUPPORTS_COLUMN_JOIN_MARKS
+    timed: Any = type(f"Timed{base.__name__}", (base,), {"deadline": float("inf")})
+    for setting in _ASKED:
+        setattr(timed, setting, _timed(getattr(base, setting)))  # after the metaclass, which sets some of them itself
+    return timed()
 
-    def check(self: Any) -> None:
+
+_ASKED = ("DPIPE_IS_STRING_CONCAT", "SUPPORTS_COLUMN_JOIN_MARKS", "SUPPORTS_VALUES_DEFAULT", "ALIAS_POST_VERSION")
+
+
+def _timed(value: bool) -> property:
+    def ask(self: Any) -> bool:
         if time.process_time() > self.deadline:
             raise _OutOfTime
+        return value
 
-    def alias_post_version(self: Any) -> bool:
-        check(self)
-        return bool(version_first)
-
-    def supports_column_join_marks(self: Any) -> bool:
-        check(self)
-        return bool(join_marks)
-
-    timed = type(
-        f"Timed{base.__name__}",
-        (base,),
-        {
-            "ALIAS_POST_VERSION": property(alias_post_version),
-            "SUPPORTS_COLUMN_JOIN_MARKS": property(supports_column_join_marks),
-            "deadline": float("inf"),
-        },
-    )
-    return timed()
+    return property(ask)
 
 
 def parse(text: str, dialect: SqlDialect, *, time_limit: float = TIME_LIMIT_SECONDS) -> Parsed:
@@ -139,6 +132,8 @@ def _attempt(text: str, grammar: str, deadline: float) -> Parsed:
     whole = [tree for tree in trees if tree is not None and tree.__class__ is not exp.Semicolon]
     if len(whole) != 1:
         return Parsed(None, Outcome.ERROR, name, f"{len(whole)} statements where one was expected")
+    if isinstance(whole[0], exp.Condition) and not isinstance(whole[0], exp.Query):
+        return Parsed(None, Outcome.ERROR, name, "an expression, not a statement")
     if isinstance(whole[0], exp.Command):
         return Parsed(None, Outcome.ERROR, name, "the parser knows the words, not the statement")
     return Parsed(whole[0], Outcome.PARSED, name)

@@ -199,6 +199,11 @@ def _read_cached(text: str, path: str, dialect: str) -> _File:
     return _read_file(text, path, dialect)
 
 
+def forget() -> None:
+    """Empty the cache of files that were read."""
+    _read_cached.cache_clear()
+
+
 def _read_file(text: str, path: str, dialect: str) -> _File:
     name = detect(text) if dialect == "auto" else dialect
     reader = _FileReader(dialect_named(name), path)
@@ -228,9 +233,12 @@ class _FileReader:
         if commands.eager(text) and (command := commands.recognise(text)) is not None:
             self.units.append(self._command(raw, command))
             return
+        if raw.problem is not None:  # another dialect might take half a literal for something else
+            self._refused(raw, text, Outcome.ERROR, raw.problem)
+            return
         parsed = parse(text, self.dialect)
         if parsed.tree is None:
-            self._refused(raw, text, parsed.outcome, raw.problem or parsed.message)
+            self._refused(raw, text, parsed.outcome, parsed.message)
             return
         message = f"no value for {', '.join(expansion.unknown)}" if expansion.unknown else None
         try:

@@ -137,8 +137,12 @@ class Scopes:
         self._joins(args.get("joins"), result)
         for lateral in args.get("laterals") or ():
             result.sources += self._sources(lateral, result.filters)
-        for i, item in enumerate(args["expressions"]):
-            result.outputs += self._outputs(item, i)
+        items = args["expressions"]
+        if items and items[0].__class__ is exp.Alias and items[0].args["this"].__class__ is exp.QueryTransform:
+            result.outputs = self._transformed(items)
+        else:
+            for i, item in enumerate(items):
+                result.outputs += self._outputs(item, i)
         rest = [value for key, value in args.items() if value and key not in _SELECT_PARTS]
         result.filters += self.inner_queries(rest)
         return result
@@ -239,6 +243,12 @@ class Scopes:
             return [Output(name, made.references, made.queries, Step.EXPRESSION) for name in names]
         name = self.name(item.args["expression"]) if kind is exp.Dot else f"_c{position}"
         return [self._output(name or f"_c{position}", item)]
+
+    def _transformed(self, items: Sequence[Any]) -> list[Output]:
+        """``TRANSFORM(a, b) USING 'script' AS x, y``: what looks like further columns are names of the script's."""
+        made = self._output("", exp.Tuple(expressions=items[0].args["this"].args["expressions"]))
+        names = [self.name(items[0].args["alias"]), *(self.name(item) for item in items[1:])]
+        return [Output(name, made.references, made.queries, Step.EXPRESSION) for name in names]
 
     def _excluded(self, star: Any) -> tuple[str, ...]:
         return tuple(self.name(column) for column in star.args.get("except_") or ())

@@ -13,7 +13,11 @@ MAX_CHARACTERS: Final = 1_000_000
 """A statement that grows beyond this is left as it was: a value may hold itself many times over."""
 
 _REFERENCE = re.compile(r"\$\{(?:(?:hiveconf|hivevar|system|env|define):)?([\w.\-]+)\}", re.IGNORECASE)
-_UNKNOWN_NAME = re.compile(r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\"|`[^`]*+`|\w*+(?:\$\{[^}\n]*+\}\w*+)++")
+_UNKNOWN_NAME = re.compile(
+    r"'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\\?\Z)|`[^`]*+(?:`|\Z)"
+    r"|\w*+(?:\$\{[^}\n]*+\}\w*+)++",
+    re.DOTALL,
+)
 _ASSIGNMENT = re.compile(
     r"set\s+(?:(?:hiveconf|hivevar|system|env|define):)?([\w.\-]+)\s*=\s*(.*)", re.IGNORECASE | re.DOTALL
 )
