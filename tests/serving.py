@@ -135,7 +135,10 @@ def serving(home: Path, environment: dict[str, str] | None = None) -> Iterator[S
             server.terminate()
 
 
-CHUNK = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"%b"},"finish_reason":null}]}\n\n'
+CHUNK = (
+    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m",'
+    b'"choices":[{"index":0,"delta":{"content":"%b"},"finish_reason":null}]}\n\n'
+)
 WHOLE = {
     "id": "up-1",
     "object": "chat.completion",

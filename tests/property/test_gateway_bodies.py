@@ -15,6 +15,11 @@ from serving import Fleet
 
 from bailiwick.gateway.build import RunningGateway
 
+OPTIONS = (
+    *("stream", "user", "n", "logprobs", "top_logprobs", "response_format", "stream_options", "temperature", "top_p"),
+    *("max_tokens", "max_completion_tokens", "dimensions", "encoding_format"),
+    *("request_id", "value", "metric", "label", "comment"),
+)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -32,7 +37,7 @@ bodies = st.fixed_dictionaries(
         "messages": messages | json_values,
         "prompt": st.text() | st.lists(st.text(), max_size=3) | json_values,
         "input": st.text() | st.lists(st.text(), max_size=3) | json_values,
-        **dict.fromkeys(["stream", "user", "n", "logprobs", "top_logprobs", "response_format", "stream_options", "temperature", "top_p", "max_tokens", "max_completion_tokens", "dimensions", "encoding_format", "request_id", "value", "metric", "label", "comment"], json_values),
+        **dict.fromkeys(OPTIONS, json_values),
     },
 )
 paths = st.sampled_from(["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/feedback"])

@@ -28,7 +28,7 @@ class EventCutter:
         self.fault: UpstreamFailed | None = None
 
     def feed(self, piece: bytes) -> bytes:
-        """The events that this piece completes, as bytes to hand on (empty: none yet). Nothing follows ``[DONE]`` or a fault."""
+        """The events that this piece completes, to hand on (empty: none yet); none after ``[DONE]`` or a fault."""
         rest = self._rest + piece
         held = b""
         if b"\r" in rest:

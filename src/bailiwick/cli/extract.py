@@ -32,7 +32,9 @@ def extract(
     source: Annotated[
         str | None, typer.Option(help="Name that owns what is found; use it for the same paths each time.")
     ] = None,
-    dialect: Annotated[str, typer.Option(help="SQL dialect of files whose ending names none.")] = DEFAULT_DIALECT,
+    dialect: Annotated[
+        str, typer.Option(help="SQL dialect of files whose ending names none; auto: look at each.")
+    ] = DEFAULT_DIALECT,
     workers: Annotated[
         int | None, typer.Option(min=1, max=256, help="Processes; default: few for small inputs, else one per core.")
     ] = None,
@@ -143,6 +145,7 @@ def _print_statements(statements: Sequence[StatementOutcome], title: str = "Stat
             soft_wrap=True,
         )
         told = (
+            ("what", statement.text if statement.kind == "job" else None),
             ("reads", ", ".join(statement.reads)),
             ("writes", ", ".join(statement.writes)),
             ("why", statement.message),

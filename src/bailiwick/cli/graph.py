@@ -12,7 +12,7 @@ import typer
 
 from bailiwick.cli.console import err, out, print_json, print_table
 from bailiwick.cli.context import flags
-from bailiwick.cli.graph_views import node_line, node_view, print_node, walk_tree
+from bailiwick.cli.graph_views import node_line, node_view, place_of, print_node, walk_tree
 from bailiwick.errors import InvalidInput
 from bailiwick.graph.export import export as export_text
 from bailiwick.graph.lineage import lineage, resolve
@@ -84,6 +84,8 @@ def find(
     _print_nodes("Assets", found, domains)
     if len(found) == limit:
         out.print(f"There may be more: --offset {offset + limit}")
+    elif not found and offset == 0:
+        out.print("Nothing like it is stored. What there is: bailiwick graph stats")
 
 
 @app.command()
@@ -98,7 +100,8 @@ def show(ctx: typer.Context, asset: Asset, depth: Depth = 1) -> None:
     parts = [part for part in around.nodes if part.id != node.id]
     upstream = lineage(store, node.id, "upstream", depth=depth)
     downstream = lineage(store, node.id, "downstream", depth=depth)
-    references = store.neighbours([node.id], kinds=[EdgeKind.REFERENCES])
+    keyed = [node.id, *(part.id for part in parts if part.kind is NodeKind.COLUMN)]
+    references = store.neighbours(keyed, kinds=[EdgeKind.REFERENCES])
     tags = store.tags([node.id])
     if flags(ctx).json:
         print_json(
@@ -225,7 +228,6 @@ def _domains(tags: Sequence[Tag]) -> dict[str, list[str]]:
 
 def _print_nodes(title: str, nodes: Sequence[Node], domains: dict[str, list[str]]) -> None:
     rows: list[tuple[Any, ...]] = [
-        (node.kind.value, node.qualified_name, ", ".join(domains.get(node.id, ())), node.source, node.provenance.file)
-        for node in nodes
+        (node.kind.value, node.qualified_name, ", ".join(domains.get(node.id, ())), place_of(node)) for node in nodes
     ]
-    print_table(title, ("kind", "name", "domains", "source", "file"), rows)
+    print_table(title, ("kind", "name", "domains", "seen in"), rows)

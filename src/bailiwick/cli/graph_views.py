@@ -24,8 +24,16 @@ def node_view(node: Node, domains: Sequence[str]) -> dict[str, Any]:
 
 
 def node_line(node: Node) -> str:
-    """A node in one line of markup."""
+    """A node in one line of markup; statements by their title and place, for their names are hashes."""
+    if node.kind is NodeKind.STATEMENT:
+        return f"[dim]statement[/] {escape(node.name)} [dim]{escape(place_of(node))}[/]"
     return f"[dim]{node.kind.value}[/] {escape(node.qualified_name)}"
+
+
+def place_of(node: Node) -> str:
+    """Where a node was seen, as ``file:line``."""
+    seen = node.provenance
+    return seen.file if seen.line is None else f"{seen.file}:{seen.line}"
 
 
 def print_node(
@@ -38,10 +46,9 @@ def print_node(
 ) -> None:
     """Print everything about one node."""
     seen = node.provenance
-    place = seen.file if seen.line is None else f"{seen.file}:{seen.line}"
     out.print(f"[bold]{escape(node.qualified_name)}[/] ({node.kind.value})")
     out.print(f"  id      {node.id}")
-    out.print(f"  seen    {escape(place)} by {escape(seen.parser)}, confidence {seen.confidence:.2f}")
+    out.print(f"  seen    {escape(place_of(node))} by {escape(seen.parser)}, confidence {seen.confidence:.2f}")
     out.print(f"  source  {escape(node.source)}, run {escape(seen.run)}")
     for name, value in sorted(node.properties.items()):
         if value not in (None, "", [], {}):
@@ -79,7 +86,7 @@ def _print_parts(parts: Sequence[Node]) -> None:
 
 
 def _position(column: Node) -> float:
-    position = column.properties.get("position")
+    position = column.properties.get("ordinal")
     return position if isinstance(position, int | float) else float("inf")
 
 
@@ -133,6 +140,7 @@ def _tree(title: str, root: Node, found: Subgraph, steps: dict[str, list[tuple[E
 
 
 def _edge_label(edge: Edge, here: str, *, arrows: bool) -> str:
-    role = f" {escape(edge.role)}" if edge.role and edge.kind in (EdgeKind.DERIVES, EdgeKind.PRECEDES) else ""
+    told = edge.kind in (EdgeKind.DERIVES, EdgeKind.PRECEDES) and edge.role not in ("", "table")
+    role = f" {escape(edge.role)}" if told else ""
     arrow = "" if not arrows else ("-> " if edge.start == here else "<- ")
     return f"[cyan]{arrow}{edge.kind.value}[/]{role}"

@@ -30,6 +30,7 @@ _COMMANDS = {
     "deploy": ("bailiwick.cli.deploy", "Deploy a version if the gates allow it."),
     "traffic": ("bailiwick.cli.traffic", "Show and shift the traffic between versions."),
     "rollback": ("bailiwick.cli.rollback", "Go back to the version served before."),
+    "route": ("bailiwick.cli.route", "Explain where the gateway sends a query."),
     "audit": ("bailiwick.cli.audit", "Show who changed what."),
 }
 

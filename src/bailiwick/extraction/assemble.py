@@ -20,7 +20,6 @@ from bailiwick.graph.model import Edge, EdgeKind, Node, NodeKind, Provenance, ed
 MENTIONED: Final = 0.5
 """Confidence of a table or column that is used, but that no file defines."""
 
-_MAX_STATEMENTS = 20  # that one relation names
 _CONFIDENCE = {Outcome.PARSED: 1.0, Outcome.FALLBACK: 0.6, Outcome.ERROR: 0.3, Outcome.TIMEOUT: 0.3}
 _NOT_STATEMENTS = frozenset({"job", "json_table", "json_record", "file"})
 _UNSTORED_STATISTICS = frozenset({"sketch"})
@@ -59,16 +58,7 @@ class _Graph:
     run: str
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: dict[str, Edge] = field(default_factory=dict)
-    said_by: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-
-    def finished_edges(self) -> tuple[Edge, ...]:
-        """The edges, each with the ids of the statements that say so."""
-        return tuple(
-            replace(edge, properties={**edge.properties, "statements": sorted(self.said_by[edge.id])[:_MAX_STATEMENTS]})
-            if edge.id in self.said_by
-            else edge
-            for edge in self.edges.values()
-        )
+    sayings: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def node(self, kind: NodeKind, name: str, qualified: str, seen: Provenance, properties: Mapping[str, Any]) -> str:
         identifier = node_id(kind, qualified)
@@ -96,12 +86,18 @@ class _Graph:
         seen: Provenance,
         role: str = "",
         properties: Mapping[str, Any] | None = None,
-        said_by: str | None = None,
     ) -> None:
         identifier = edge_id(kind, start, end, role)
-        if said_by is not None:
-            self.said_by[identifier].add(said_by)
         self.take_edge(Edge(identifier, kind, start, end, "", seen, role, properties or {}))
+
+    def flow(self, start: str, end: str, seen: Provenance, transformation: str, statement: str) -> None:
+        """Data flows, as a statement says. Each statement that says the same has an edge of its own, with its place."""
+        sayings = self.sayings[edge_id(EdgeKind.DERIVES, start, end, transformation)]
+        if start == end or statement in sayings:
+            return
+        sayings.append(statement)
+        role = transformation if len(sayings) == 1 else f"{transformation}#{len(sayings)}"
+        self.edge(EdgeKind.DERIVES, start, end, seen, role, {"statement": statement, "transformation": transformation})
 
     def take_edge(self, edge: Edge) -> None:
         known = self.edges.get(edge.id)
@@ -121,7 +117,8 @@ def assemble(files: Sequence[FileEntry], *, source: str, run: str) -> Assembled:
     """One graph from all files.
 
     DERIVES edges point the way the data flows: from the column (or table) that is read to the one that is filled; the
-    role is the transformation. REFERENCES edges point from the referring column to the key.
+    role is the transformation, numbered from the second statement on that says the same. REFERENCES edges point from
+    the referring column to the key.
 
     Args:
         files: every file of the estate, sorted by name.
@@ -135,7 +132,7 @@ def assemble(files: Sequence[FileEntry], *, source: str, run: str) -> Assembled:
         if file.facts is not None:
             _add_statements(graph, tables, file, file.facts)
     _add_jobs(graph, files)
-    return Assembled(tuple(graph.nodes.values()), graph.finished_edges(), tables.merged)
+    return Assembled(tuple(graph.nodes.values()), tuple(graph.edges.values()), tables.merged)
 
 
 def _add_files(graph: _Graph, files: Sequence[FileEntry]) -> None:
@@ -289,15 +286,12 @@ def _add_statements(graph: _Graph, tables: _Tables, file: FileEntry, facts: File
         target, sure_target = tables.resolve(fact.target_table, file.folder)
         origin, sure_origin = tables.resolve(fact.source_table, file.folder)
         held = replace(seen, confidence=round(fact.confidence * min(sure_target, sure_origin), 4))
-        statement = ids.get(fact.statement_index)
-        start_table, end_table = tables.id(origin, held), tables.id(target, held)
-        if start_table != end_table:
-            graph.edge(EdgeKind.DERIVES, start_table, end_table, held, "table", said_by=statement)
+        statement = ids.get(fact.statement_index, "")
+        graph.flow(tables.id(origin, held), tables.id(target, held), held, "table", statement)
         if fact.target_column is not None and fact.source_column is not None:
             start = tables.column(origin, fact.source_column, held)
             end = tables.column(target, fact.target_column, held)
-            if start != end:
-                graph.edge(EdgeKind.DERIVES, start, end, held, fact.transformation, said_by=statement)
+            graph.flow(start, end, held, fact.transformation, statement)
 
 
 def _statement_name(file: str, outcome: StatementOutcome, used: set[str]) -> str:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from bailiwick.extraction.model import Schema, TableFact, merge_tables
 
@@ -51,7 +51,13 @@ class Namespace:
                 self._define(folder, table.name)
         self.resolve = cache(self._resolve)
         self._tables = merge_tables(
-            TableFact(self.resolve(table.name, folder)[0], table.kind, table.columns, defines=table.defines)
+            TableFact(
+                self.resolve(table.name, folder)[0],
+                table.kind,
+                table.columns,
+                properties=self._projection(table, folder),
+                defines=table.defines,
+            )
             for folder, table in pieces
         )
         self._columns: Mapping[str, Mapping[str, str]] = Schema.of(self._tables.values()).columns
@@ -83,6 +89,14 @@ class Namespace:
             if found:
                 break
         return own, 1.0
+
+    def _projection(self, table: TableFact, folder: str) -> dict[str, Any]:
+        """What a table made by a query takes from other tables, by their qualified names."""
+        taken = table.properties.get("projection")
+        if not taken:
+            return {}
+        stars = ({"star": self.resolve(part["star"], folder)[0]} if isinstance(part, dict) else part for part in taken)
+        return {"projection": list(stars)}
 
     def view(self, folder: str) -> Schema:
         """The schema as files of a folder may name it: by qualified names, and by short ones that mean one table."""

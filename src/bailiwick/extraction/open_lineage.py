@@ -145,9 +145,14 @@ class _View:
         if owner is not None:  # a nested column has dots in its name
             table = self._nodes[owner.start].qualified_name
             column = self._nodes[edge.start].name
-        how = {"type": "DIRECT", "subtype": _DIRECT.get(edge.role, "TRANSFORMATION"), "description": edge.role}
+        transformation = str(edge.properties.get("transformation", ""))
+        how = {
+            "type": "DIRECT",
+            "subtype": _DIRECT.get(transformation, "TRANSFORMATION"),
+            "description": transformation,
+        }
         return {"namespace": self._namespace, "name": table, "field": column, "transformations": [how]}
 
 
 def _said_by(edge: Edge, statement: Node) -> bool:
-    return statement.id in edge.properties.get("statements", ())
+    return edge.properties.get("statement") == statement.id

@@ -18,6 +18,7 @@ from bailiwick.extraction.control_m import read_control_m
 from bailiwick.extraction.files import MAX_FILE_BYTES, Unreadable, Unrecognised, decode, read_bytes, sha256
 from bailiwick.extraction.json_table import read_json
 from bailiwick.extraction.model import FileFacts, Schema
+from bailiwick.extraction.sql.dialect import NAMES
 
 READER_VERSION: Final = "1"
 """Raise it when a reader changes what it gives: cached results of older versions are read again."""
@@ -61,7 +62,7 @@ def check_dialect(name: str) -> None:
     Raises:
         InvalidInput: there is no such dialect.
     """
-    known = sorted(dialect.value for dialect in sqlglot.Dialects if dialect.value)
+    known = sorted({*NAMES, *(dialect.value for dialect in sqlglot.Dialects if dialect.value)})
     if name not in known:
         raise InvalidInput(f"there is no SQL dialect {name!r}", what="dialect", requested=name, allowed=known)
 

@@ -30,7 +30,7 @@ from bailiwick.storage.ids import new_id
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, how much of it is done, and how much there is."""
 
-DEFAULT_DIALECT: Final = "hive"
+DEFAULT_DIALECT: Final = "auto"
 FILE_TIMEOUT_S: Final = 60.0
 _SMALL_TOTAL_BYTES = 512 * 1024  # below this, starting processes costs more than it saves
 _SMALL_FILE_BYTES = 128 * 1024
@@ -133,7 +133,7 @@ class ExtractionService:
             paths: folders or files.
             actor: for the audit trail.
             source: owner of the elements; the same name must cover the same paths each time. Default: the paths.
-            dialect: of SQL files whose ending names none.
+            dialect: of SQL files whose ending names none; ``auto`` looks at each text.
             workers: processes; 1 reads in this process. Default: as configured.
             dry_run: read and report, write nothing.
             max_removed_fraction: a larger share of removals is held back; see `GraphStore.sync_source`.

@@ -92,7 +92,7 @@ class Compiler:
             if before is not None and before.backends:
                 return Served(before.domain, before.plan, before.backends, before.main, f"kept as before: {error}")
             return Served(domain, plan, {}, None, str(error))
-        return Served(domain, None, {}, None, f"no version is deployed; run `bailiwick deploy` for {domain.id!r}")
+        return Served(domain, None, {}, None, f"no version is deployed (bailiwick deploy {domain.id})")
 
     def _serve_plan(self, domain: Domain, plan: TrafficPlan, before: Served | None) -> Served:
         widths: dict[str, int] = {}

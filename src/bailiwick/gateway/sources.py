@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bailiwick.detection.detector import Detector
+from bailiwick.detection.service import DomainsFrom
 from bailiwick.domains.catalogue import Catalogue
 from bailiwick.gateway.model import Revision
 from bailiwick.models.ports import FittedModel
@@ -24,7 +24,7 @@ class PlatformSources:
         """The newest revision; also lets the watch of the domains look."""
         watch = self._platform.domain_watch
         watch.step()
-        return Revision(watch.current.version, self._platform.traffic.revision())
+        return Revision(watch.current.version, self._platform.traffic.revision(), self._platform.detection.revision())
 
     def catalogue(self) -> Catalogue:
         """The domains that the watch saw last."""
@@ -44,4 +44,4 @@ class PlatformSources:
 
     def detector(self, catalogue: Catalogue) -> DomainDetector | None:
         """Keywords, and what detection has learned from examples."""
-        return Detector(catalogue.domains) if catalogue.domains else None
+        return self._platform.detection.current(DomainsFrom(catalogue))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bailiwick.detection.model import Detection
-from bailiwick.errors import InvalidInput, NotFound
+from bailiwick.errors import InvalidInput, NotFound, Unavailable
 from bailiwick.routing.model import AUTO, Route, RouteMethod, RoutingTable
 from bailiwick.routing.ports import DomainDetector
 
@@ -28,7 +28,8 @@ def choose(model: str, query: str, table: RoutingTable, detector: DomainDetector
 
     Raises:
         NotFound: the model is no known domain.
-        InvalidInput: ``auto`` finds no domain and there is no default that can answer.
+        InvalidInput: ``auto`` finds no domain and there is no default.
+        Unavailable: neither the detected domain nor its fallbacks nor the default can answer now.
     """
     if model != AUTO:
         if model not in table.known:
@@ -80,8 +81,16 @@ def _default(table: RoutingTable, detection: Detection, reason: str) -> Route:
     for domain in stand_ins(table.default, table) if table.default is not None else ():
         alternatives = tuple(pair for pair in detection.ranking if pair[0] != domain)
         return Route(domain, detection.score, RouteMethod.FALLBACK, alternatives, reason)
+    if detection.domain is not None or table.default is not None:
+        raise Unavailable(
+            f"no domain can answer the query: {reason}, and neither can the default domain",
+            what="model",
+            requested=AUTO,
+            allowed=sorted(table.ready)[:50],
+            remedy="deploy a version of the domain, or of a default domain",
+        )
     raise InvalidInput(
-        f"no domain can be chosen for the query: {reason}, and no default domain can answer",
+        f"no domain can be chosen for the query: {reason}, and there is no default domain",
         what="model",
         requested=AUTO,
         allowed=sorted(table.ready)[:50],

@@ -88,7 +88,16 @@ def test_lineage__columns_and_tables__flow_from_source_to_target() -> None:
     assert relations(graph, EdgeKind.DERIVES) == {("crm.customer", "crm.report"), ("crm.customer.name", "crm.report.n")}
     assert {edge.role for edge in graph.edges if edge.kind is EdgeKind.DERIVES} == {"table", "aggregate"}
     (said,) = named(graph, NodeKind.STATEMENT).values()
-    assert all(e.properties["statements"] == [said.id] for e in graph.edges if e.kind is EdgeKind.DERIVES)
+    assert all(e.properties["statement"] == said.id for e in graph.edges if e.kind is EdgeKind.DERIVES)
+
+
+def test_lineage__said_by_two_statements__keeps_the_place_of_each() -> None:
+    graph = build(DDL, LOAD, replace(LOAD, name="estate/crm/load2.sql"))
+    edges = [e for e in graph.edges if e.kind is EdgeKind.DERIVES and e.properties["transformation"] == "aggregate"]
+    assert {(e.role, e.provenance.file) for e in edges} == {
+        ("aggregate", "estate/crm/load.sql"),
+        ("aggregate#2", "estate/crm/load2.sql"),
+    }
 
 
 def test_mentioned_table__nobody_defines__is_there_with_less_confidence() -> None:

@@ -283,3 +283,23 @@ def test_extract__on_postgresql__is_the_same(small_estate: Estate, postgres_url:
     assert second.sync.unchanged == len(first.nodes) + len(first.edges)
     assert len(platform.extraction.runs()) == 2
     platform.close()
+
+
+def test_extract__table_made_by_a_star_over_another_file__has_its_columns(estate: Estate) -> None:
+    estate.write("db/a.sql", "CREATE TABLE x AS SELECT * FROM y;")
+    estate.write("db/b.sql", "CREATE TABLE y (a INT, b INT);")
+    estate.write("db/c.sql", "INSERT INTO TABLE z SELECT * FROM x;")
+    report = estate.extract()
+    assert {"db.x.a", "db.x.b"} <= estate.names()
+    assert report.columns_resolved == report.columns_total
+
+
+@pytest.mark.corpora
+def test_extract__tpcds_inserts__columns_are_traced_through_the_schema_file(estate: Estate, corpora: Path) -> None:
+    report = estate.platform.extraction.extract([corpora / "tpcds-inserts"], actor=Actor("test"), dry_run=True)
+    columns = [
+        edge for edge in report.edges if edge.kind is EdgeKind.DERIVES and edge.properties["transformation"] != "table"
+    ]
+    assert len(columns) >= 972
+    assert report.failed == ()
+    assert set(report.outcomes) == {"parsed"}

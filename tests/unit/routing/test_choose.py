@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.detection.model import Detection
-from bailiwick.errors import InvalidInput, NotFound
+from bailiwick.errors import InvalidInput, NotFound, Unavailable
 from bailiwick.routing.choose import DETECTED_CHARACTERS, choose, route_detected, stand_ins
 from bailiwick.routing.model import AUTO, RouteMethod, RoutingTable
 
@@ -62,6 +62,12 @@ def test_choose__no_default_and_no_detection__says_what_can_be_named() -> None:
     with pytest.raises(InvalidInput) as caught:
         choose(AUTO, "x", table, Says(None))
     assert caught.value.allowed == ["cards"]
+
+
+def test_choose__detected_domain_and_default_are_down__unavailable() -> None:
+    table = RoutingTable(known=frozenset({"cards", "loans"}), ready=frozenset({"loans"}), default="cards")
+    with pytest.raises(Unavailable, match="'cards' and its fallbacks"):
+        choose(AUTO, "x", table, Says("cards"))
 
 
 def test_choose__no_detector__default() -> None:
