@@ -15,6 +15,7 @@ from bailiwick.detection.model import (
     AssetExplanation,
     Detection,
     DetectionReport,
+    DomainSummary,
     Explanation,
     LearningReport,
 )
@@ -22,6 +23,7 @@ from bailiwick.detection.model import (
 _SHOWN_CHARACTERS = 60
 _SHOWN_WORDS = 15
 _SHOWN_SCORE = 0.01
+_SHOWN_KINDS = {"tables": ("table", "view"), "columns": ("column",), "statements": ("statement",), "jobs": ("job",)}
 _METHODS = (MANUAL, KEYWORD, CLASSIFIER, LINEAGE)
 
 
@@ -109,20 +111,17 @@ def print_run(report: DetectionReport) -> None:
     if not report.nodes:
         out.print("The graph is empty, so nothing was tagged. Next: [bold]bailiwick extract PATH[/]")
         return
-    kinds = sorted({kind for each in report.domains for kind in each.by_kind}, key=_KINDS.__getitem__)
-    methods = [
-        m for m in ("manual", "keyword", "classifier", "lineage") if any(m in d.by_method for d in report.domains)
-    ]
     print_table(
-        f"Detected by {report.run}",
-        ("domain", *kinds, *(f"by {method}" for method in methods), "such as"),
+        f"Tagged by {report.run}",
+        ("domain", *_SHOWN_KINDS, "other assets", "relations"),
+        [(each.domain, *_by_kind(each)) for each in report.domains],
+    )
+    methods = [method for method in _METHODS if any(method in each.by_method for each in report.domains)]
+    print_table(
+        "By what",
+        ("domain", *methods, "such as"),
         [
-            (
-                each.domain,
-                *(each.by_kind.get(kind, 0) for kind in kinds),
-                *(each.by_method.get(method, 0) for method in methods),
-                ", ".join(each.examples),
-            )
+            (each.domain, *(each.by_method.get(method, 0) for method in methods), ", ".join(each.examples))
             for each in report.domains
         ],
     )
@@ -135,11 +134,12 @@ def print_run(report: DetectionReport) -> None:
         out.print(f"\nWhy: [bold]bailiwick detect --asset {escape(shown)}[/]")
 
 
-_ORDER = (
-    *("database", "table", "view", "column", "statement", "job_folder", "job", "condition"),
-    *("folder", "file", "relation"),
-)
-_KINDS = {kind: place for place, kind in enumerate(_ORDER)}
+def _by_kind(summary: DomainSummary) -> list[int]:
+    """Counts of the kinds that have a column, of the other assets, and of relations."""
+    counts = dict(summary.by_kind)
+    shown = [sum(counts.pop(kind, 0) for kind in kinds) for kinds in _SHOWN_KINDS.values()]
+    relations = counts.pop("relation", 0)
+    return [*shown, sum(counts.values()), relations]
 
 
 def _others(found: Detection) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from bailiwick.clock import Clock
 from bailiwick.detection import store
 from bailiwick.detection.artefact import from_files, to_files
+from bailiwick.detection.asset_detector import AssetDetector
 from bailiwick.detection.assets import asset_text, column_names
 from bailiwick.detection.detector import Detector
 from bailiwick.detection.learn import Examples, Learned, cpu_seconds, fingerprint_of, learn, merged, own_examples
@@ -270,7 +271,7 @@ class DetectionService:
         edges = list(graph.edges())
         columns = column_names(nodes, edges)
         texts = {key: asset_text(node, columns.get(key, ())) for key, node in nodes.items()}
-        detections = _detect_each(detector, texts, progress)
+        detections = _detect_each(AssetDetector(detector), texts, progress)
         manual = [tag for tag in graph.tags() if is_manual(tag)]
         agents = {key: domain.agent_id for key, domain in chosen.catalogue.domains.items()}
         tags = tags_of_run(nodes, edges, detections, manual, agents, run)
@@ -328,7 +329,7 @@ class DetectionService:
                 AssetTag(tag.domain, tag.score, tag.method, causes.get(tag.cause) if tag.cause else None, tag.run)
                 for tag in tags
             ),
-            own=detector.explain(text),
+            own=AssetDetector(detector).explain(text),
         )
 
     def _required(self, domains: DomainsFrom, threshold: float | None) -> Detector:
@@ -383,7 +384,7 @@ class DetectionService:
 
 
 def _detect_each(
-    detector: Detector, texts: Mapping[str, str], progress: Callable[[int, int], None] | None
+    detector: AssetDetector, texts: Mapping[str, str], progress: Callable[[int, int], None] | None
 ) -> dict[str, Detection]:
     """The detection of every asset. Equal texts (the columns ``id`` of every table) are looked at once."""
     sharing: dict[str, list[str]] = {}
