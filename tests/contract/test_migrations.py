@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
+import pkgutil
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-import bailiwick.platform  # noqa: F401  (declares every table)
+import bailiwick
 from bailiwick.errors import Conflict
+from bailiwick.storage import migrate
 from bailiwick.storage.database import Database
-from bailiwick.storage.migrate import downgrade, newest, upgrade
+from bailiwick.storage.migrate import current, downgrade, newest, revisions, upgrade
 from bailiwick.storage.schema import metadata
+
+for module in pkgutil.walk_packages(bailiwick.__path__, "bailiwick."):
+    if not module.name.startswith(("bailiwick.storage.migrations", "bailiwick.__main__")):
+        importlib.import_module(module.name)  # so that every table is declared
 
 
 def tables(database: Database) -> set[str]:
@@ -60,4 +69,9 @@ def test_upgrade__three_processes_at_once__all_succeed(database: Database) -> No
         racer.join(120)
     assert [racer.exitcode for racer in racers] == [0, 0, 0]
     with database.read() as connection:
-        assert MigrationContext.configure(connection).get_current_revision() == newest()
+        assert current(connection) == newest()
+
+
+def test_revisions__numbered_by_file_name__are_the_chain_itself() -> None:
+    script = ScriptDirectory(str(Path(migrate.__file__).parent / "migrations"))
+    assert [each.revision for each in script.walk_revisions()][::-1] == revisions()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 Floats = NDArray[np.float64]
 
@@ -95,6 +94,8 @@ def fit_combination(probabilities: Floats, evidence: Floats, truth: NDArray[np.i
     log_probabilities = np.log(np.maximum(probabilities, _SMALLEST))
     rows = np.arange(len(truth))
     prior = np.array(_PRIOR)
+
+    from scipy.optimize import minimize  # slow to load, and needed for learning only
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         logits = weights[0] * log_probabilities + weights[1] * evidence
