@@ -27,6 +27,10 @@ _TEXTS: Final = {
 }
 
 
+_rendered_types: dict[tuple[Any, ...], str] = {}
+_MAX_RENDERED_TYPES: Final = 10_000
+
+
 class Catalogue:
     """The tables of one file as its statements define and change them, in order.
 
@@ -36,7 +40,6 @@ class Catalogue:
 
     def __init__(self, scopes: Scopes) -> None:
         self._scopes = scopes
-        self._types: dict[Any, str] = {}
         self.tables: dict[str, TableFact] = {}
 
     def put(self, table: TableFact, *, keep: bool = False) -> TableFact:
@@ -214,12 +217,13 @@ class Catalogue:
         inner = args.get("expressions") or ()
         key: Any = None
         if not args.get("nested") and all(item.__class__ is exp.DataTypeParam for item in inner):
-            key = (args["this"], *(item.args["this"].args["this"] for item in inner), bool(args.get("kind")))
-            if key in self._types and not args.get("kind"):
-                return self._types[key]
+            grammar = self._scopes.dialect.grammar
+            key = (grammar, args["this"], *(item.args["this"].args.get("this") for item in inner), args.get("kind"))
+            if (known := _rendered_types.get(key)) is not None:
+                return known
         rendered = restore_type(declared.sql(dialect=self._scopes.dialect.grammar or None).lower())
-        if key is not None and not args.get("kind"):
-            self._types[key] = rendered
+        if key is not None and args.get("kind") is None and len(_rendered_types) < _MAX_RENDERED_TYPES:
+            _rendered_types[key] = rendered
         return rendered
 
     def _keys(self, items: Iterable[Any], table: str) -> tuple[tuple[str, ...], tuple[ForeignKey, ...]]:
