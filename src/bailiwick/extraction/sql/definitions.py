@@ -27,7 +27,7 @@ _TEXTS: Final = {
 }
 
 
-_rendered_types: dict[tuple[Any, ...], str] = {}
+_rendered_types: dict[tuple[str, ...], str] = {}
 _MAX_RENDERED_TYPES: Final = 10_000
 
 
@@ -214,15 +214,18 @@ class Catalogue:
     def _type(self, declared: Any) -> str:
         """The type in the dialect's spelling, lower case. Generating text is slow, and few types are many columns."""
         args = declared.args
-        inner = args.get("expressions") or ()
-        key: Any = None
-        if not args.get("nested") and all(item.__class__ is exp.DataTypeParam for item in inner):
-            grammar = self._scopes.dialect.grammar
-            key = (grammar, args["this"], *(item.args["this"].args.get("this") for item in inner), args.get("kind"))
-            if (known := _rendered_types.get(key)) is not None:
-                return known
+        inner = args.get("expressions")
+        key: tuple[str, ...] | None = None
+        if not args.get("nested") and args.get("kind") is None and args["this"].__class__ is exp.DType:
+            # The member's own text: hashing an enumeration's member is a call of its own
+            key = (self._scopes.dialect.grammar, args["this"]._value_)
+            if inner:
+                plain = all(item.__class__ is exp.DataTypeParam for item in inner)
+                key = (*key, *(str(item.args["this"].args.get("this")) for item in inner)) if plain else None
+        if key is not None and (known := _rendered_types.get(key)) is not None:
+            return known
         rendered = restore_type(declared.sql(dialect=self._scopes.dialect.grammar or None).lower())
-        if key is not None and args.get("kind") is None and len(_rendered_types) < _MAX_RENDERED_TYPES:
+        if key is not None and len(_rendered_types) < _MAX_RENDERED_TYPES:
             _rendered_types[key] = rendered
         return rendered
 

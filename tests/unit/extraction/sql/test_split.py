@@ -38,11 +38,8 @@ def test_split__what_may_hide_a_semicolon__statements_whole(sql: str, expected: 
 
 def test_split__backslash_in_ansi__does_not_escape() -> None:
     assert texts(r"select '\'; select 2", backslash=False) == [r"select '\'", "select 2"]
-    assert texts("select 1\nGO\nselect 2\n/\nselect 3/2\ngo\n", backslash=False) == [
-        "select 1",
-        "select 2",
-        "select 3/2",
-    ]
+    batches = "select 1\nGO\nselect 2\n/\nselect 3/2\ngo\n"
+    assert texts(batches, backslash=False) == ["select 1", "select 2", "select 3/2"]
     assert texts("select $$a;b$$; select $x$ ; $x$", backslash=False) == ["select $$a;b$$", "select $x$ ; $x$"]
 
 
