@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -12,7 +12,14 @@ import xxhash
 
 from bailiwick.extraction.foreign_keys import infer_foreign_keys
 from bailiwick.extraction.job_flow import awaited_in_vain, precedence, runs
-from bailiwick.extraction.model import FileFacts, Outcome, StatementOutcome, TableFact, merge_tables
+from bailiwick.extraction.model import (
+    FileFacts,
+    LineageFact,
+    Outcome,
+    StatementOutcome,
+    TableFact,
+    merge_tables,
+)
 from bailiwick.extraction.namespace import Namespace
 from bailiwick.extraction.plain import storable
 from bailiwick.graph.model import Edge, EdgeKind, Node, NodeKind, Provenance, edge_id, node_id
@@ -58,7 +65,7 @@ class _Graph:
     run: str
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: dict[str, Edge] = field(default_factory=dict)
-    sayings: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    sayings: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def node(self, kind: NodeKind, name: str, qualified: str, seen: Provenance, properties: Mapping[str, Any]) -> str:
         identifier = node_id(kind, qualified)
@@ -95,9 +102,16 @@ class _Graph:
         sayings = self.sayings[edge_id(EdgeKind.DERIVES, start, end, transformation)]
         if start == end or statement in sayings:
             return
-        sayings.append(statement)
+        sayings.add(statement)
         role = transformation if len(sayings) == 1 else f"{transformation}#{len(sayings)}"
         self.edge(EdgeKind.DERIVES, start, end, seen, role, {"statement": statement, "transformation": transformation})
+
+    def result(self, statement: str, column: str, seen: Provenance) -> str:
+        """A column of what a query gives to its caller or to files: no table holds it, so the statement does."""
+        qualified = f"{self.nodes[statement].qualified_name}.{column}"
+        identifier = self.node(NodeKind.COLUMN, column, qualified, seen, {"result": True})
+        self.edge(EdgeKind.HAS, statement, identifier, seen)
+        return identifier
 
     def take_edge(self, edge: Edge) -> None:
         known = self.edges.get(edge.id)
@@ -118,7 +132,7 @@ def assemble(files: Sequence[FileEntry], *, source: str, run: str) -> Assembled:
 
     DERIVES edges point the way the data flows: from the column (or table) that is read to the one that is filled; the
     role is the transformation, numbered from the second statement on that says the same. REFERENCES edges point from
-    the referring column to the key.
+    the referring column to the key. The columns of a query whose result goes to its caller belong to its statement.
 
     Args:
         files: every file of the estate, sorted by name.
@@ -266,7 +280,7 @@ class _Tables:
 def _add_statements(graph: _Graph, tables: _Tables, file: FileEntry, facts: FileFacts) -> None:
     owner = node_id(NodeKind.FILE, file.name)
     ids: dict[int, str] = {}
-    used: set[str] = set()
+    used: Counter[str] = Counter()
     places: dict[int, Provenance] = {}
     for outcome in facts.outcomes:
         if outcome.kind in _NOT_STATEMENTS:
@@ -283,27 +297,34 @@ def _add_statements(graph: _Graph, tables: _Tables, file: FileEntry, facts: File
                 graph.edge(kind, identifier, tables.id(meant, held), held)
     for fact in facts.lineage:
         seen = places.get(fact.statement_index, Provenance(file.name, None, "", ""))
-        target, sure_target = tables.resolve(fact.target_table, file.folder)
-        origin, sure_origin = tables.resolve(fact.source_table, file.folder)
-        held = replace(seen, confidence=round(fact.confidence * min(sure_target, sure_origin), 4))
-        statement = ids.get(fact.statement_index, "")
-        graph.flow(tables.id(origin, held), tables.id(target, held), held, "table", statement)
-        if fact.target_column is not None and fact.source_column is not None:
+        _add_flow(graph, tables, file, fact, seen, ids.get(fact.statement_index, ""))
+
+
+def _add_flow(
+    graph: _Graph, tables: _Tables, file: FileEntry, fact: LineageFact, seen: Provenance, statement: str
+) -> None:
+    origin, sure_origin = tables.resolve(fact.source_table, file.folder)
+    if not fact.target_table:
+        held = replace(seen, confidence=round(fact.confidence * sure_origin, 4))
+        if statement and fact.target_column is not None and fact.source_column is not None:
             start = tables.column(origin, fact.source_column, held)
-            end = tables.column(target, fact.target_column, held)
-            graph.flow(start, end, held, fact.transformation, statement)
+            graph.flow(start, graph.result(statement, fact.target_column, seen), held, fact.transformation, statement)
+        return  # the statement reads its tables: that is all there is between them and its result
+    target, sure_target = tables.resolve(fact.target_table, file.folder)
+    held = replace(seen, confidence=round(fact.confidence * min(sure_target, sure_origin), 4))
+    graph.flow(tables.id(origin, held), tables.id(target, held), held, "table", statement)
+    if fact.target_column is not None and fact.source_column is not None:
+        start = tables.column(origin, fact.source_column, held)
+        end = tables.column(target, fact.target_column, held)
+        graph.flow(start, end, held, fact.transformation, statement)
 
 
-def _statement_name(file: str, outcome: StatementOutcome, used: set[str]) -> str:
+def _statement_name(file: str, outcome: StatementOutcome, used: Counter[str]) -> str:
     """By text, not by position: a statement keeps its identity when another is put before it."""
     content = f"{outcome.kind}\0{outcome.text}".encode("utf-8", "replace")
     base = f"{file}#{xxhash.xxh3_64_hexdigest(content)}"
-    name, count = base, 1
-    while name in used:
-        count += 1
-        name = f"{base}-{count}"
-    used.add(name)
-    return name
+    used[base] += 1
+    return base if used[base] == 1 else f"{base}-{used[base]}"
 
 
 def _title(outcome: StatementOutcome) -> str:
