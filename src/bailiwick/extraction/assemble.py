@@ -12,14 +12,7 @@ import xxhash
 
 from bailiwick.extraction.foreign_keys import infer_foreign_keys
 from bailiwick.extraction.job_flow import awaited_in_vain, precedence, runs
-from bailiwick.extraction.model import (
-    FileFacts,
-    LineageFact,
-    Outcome,
-    StatementOutcome,
-    TableFact,
-    merge_tables,
-)
+from bailiwick.extraction.model import FileFacts, LineageFact, Outcome, StatementOutcome, TableFact, merge_tables
 from bailiwick.extraction.namespace import Namespace
 from bailiwick.extraction.plain import storable
 from bailiwick.graph.model import Edge, EdgeKind, Node, NodeKind, Provenance, edge_id, node_id
@@ -106,13 +99,6 @@ class _Graph:
         role = transformation if len(sayings) == 1 else f"{transformation}#{len(sayings)}"
         self.edge(EdgeKind.DERIVES, start, end, seen, role, {"statement": statement, "transformation": transformation})
 
-    def result(self, statement: str, column: str, seen: Provenance) -> str:
-        """A column of what a query gives to its caller or to files: no table holds it, so the statement does."""
-        qualified = f"{self.nodes[statement].qualified_name}.{column}"
-        identifier = self.node(NodeKind.COLUMN, column, qualified, seen, {"result": True})
-        self.edge(EdgeKind.HAS, statement, identifier, seen)
-        return identifier
-
     def take_edge(self, edge: Edge) -> None:
         known = self.edges.get(edge.id)
         if known is None or known.provenance.confidence < edge.provenance.confidence:
@@ -132,7 +118,7 @@ def assemble(files: Sequence[FileEntry], *, source: str, run: str) -> Assembled:
 
     DERIVES edges point the way the data flows: from the column (or table) that is read to the one that is filled; the
     role is the transformation, numbered from the second statement on that says the same. REFERENCES edges point from
-    the referring column to the key. The columns of a query whose result goes to its caller belong to its statement.
+    the referring column to the key.
 
     Args:
         files: every file of the estate, sorted by name.
@@ -180,11 +166,9 @@ class _Tables:
         pieces: dict[str, list[tuple[FileEntry, TableFact, float]]] = defaultdict(list)
         for file in files:
             for table in file.facts.tables if file.facts else ():
-                name, sure = self._namespace.resolve(table.name, file.folder)
-                keys = tuple(
-                    replace(key, table=self._namespace.resolve(key.table, file.folder)[0]) for key in table.foreign_keys
-                )
-                pieces[name].append((file, replace(table, name=name, foreign_keys=keys), sure))
+                sure = self._namespace.resolve(table.name, file.folder)[1]
+                renamed = table.renamed(self._namespace.within(file.folder))
+                pieces[renamed.name].append((file, renamed, sure))
         self.merged = merge_tables(table for found in pieces.values() for _, table, _ in found)
         for name, keys in infer_foreign_keys(self.merged).items():
             self.merged[name] = replace(self.merged[name], foreign_keys=(*self.merged[name].foreign_keys, *keys))
@@ -297,26 +281,30 @@ def _add_statements(graph: _Graph, tables: _Tables, file: FileEntry, facts: File
                 graph.edge(kind, identifier, tables.id(meant, held), held)
     for fact in facts.lineage:
         seen = places.get(fact.statement_index, Provenance(file.name, None, "", ""))
-        _add_flow(graph, tables, file, fact, seen, ids.get(fact.statement_index, ""))
-
-
-def _add_flow(
-    graph: _Graph, tables: _Tables, file: FileEntry, fact: LineageFact, seen: Provenance, statement: str
-) -> None:
-    origin, sure_origin = tables.resolve(fact.source_table, file.folder)
-    if not fact.target_table:
-        held = replace(seen, confidence=round(fact.confidence * sure_origin, 4))
-        if statement and fact.target_column is not None and fact.source_column is not None:
+        if not fact.target_table:  # the result of a query belongs to the statement, not to a table
+            _add_result(fact, file, tables, seen, ids.get(fact.statement_index), graph)
+            continue
+        target, sure_target = tables.resolve(fact.target_table, file.folder)
+        origin, sure_origin = tables.resolve(fact.source_table, file.folder)
+        held = replace(seen, confidence=round(fact.confidence * min(sure_target, sure_origin), 4))
+        statement = ids.get(fact.statement_index, "")
+        graph.flow(tables.id(origin, held), tables.id(target, held), held, "table", statement)
+        if fact.target_column is not None and fact.source_column is not None:
             start = tables.column(origin, fact.source_column, held)
-            graph.flow(start, graph.result(statement, fact.target_column, seen), held, fact.transformation, statement)
-        return  # the statement reads its tables: that is all there is between them and its result
-    target, sure_target = tables.resolve(fact.target_table, file.folder)
-    held = replace(seen, confidence=round(fact.confidence * min(sure_target, sure_origin), 4))
-    graph.flow(tables.id(origin, held), tables.id(target, held), held, "table", statement)
-    if fact.target_column is not None and fact.source_column is not None:
-        start = tables.column(origin, fact.source_column, held)
-        end = tables.column(target, fact.target_column, held)
-        graph.flow(start, end, held, fact.transformation, statement)
+            end = tables.column(target, fact.target_column, held)
+            graph.flow(start, end, held, fact.transformation, statement)
+
+
+def _add_result(
+    fact: LineageFact, file: FileEntry, tables: _Tables, seen: Provenance, statement: str | None, graph: _Graph
+) -> None:
+    if statement is None or fact.source_column is None:
+        return
+    origin, sure = tables.resolve(fact.source_table, file.folder)
+    held = replace(seen, confidence=round(fact.confidence * sure, 4))
+    column = tables.column(origin, fact.source_column, held)
+    properties = {"statement": statement, "transformation": fact.transformation, "result_column": fact.target_column}
+    graph.edge(EdgeKind.DERIVES, column, statement, held, f"{fact.target_column}:{fact.transformation}", properties)
 
 
 def _statement_name(file: str, outcome: StatementOutcome, used: Counter[str]) -> str:
