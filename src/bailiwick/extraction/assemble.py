@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -58,7 +58,7 @@ class _Graph:
     run: str
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: dict[str, Edge] = field(default_factory=dict)
-    sayings: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    sayings: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def node(self, kind: NodeKind, name: str, qualified: str, seen: Provenance, properties: Mapping[str, Any]) -> str:
         identifier = node_id(kind, qualified)
@@ -95,7 +95,7 @@ class _Graph:
         sayings = self.sayings[edge_id(EdgeKind.DERIVES, start, end, transformation)]
         if start == end or statement in sayings:
             return
-        sayings.append(statement)
+        sayings.add(statement)
         role = transformation if len(sayings) == 1 else f"{transformation}#{len(sayings)}"
         self.edge(EdgeKind.DERIVES, start, end, seen, role, {"statement": statement, "transformation": transformation})
 
@@ -264,7 +264,7 @@ class _Tables:
 def _add_statements(graph: _Graph, tables: _Tables, file: FileEntry, facts: FileFacts) -> None:
     owner = node_id(NodeKind.FILE, file.name)
     ids: dict[int, str] = {}
-    used: set[str] = set()
+    used: Counter[str] = Counter()
     places: dict[int, Provenance] = {}
     for outcome in facts.outcomes:
         if outcome.kind in _NOT_STATEMENTS:
@@ -307,16 +307,12 @@ def _add_result(
     graph.edge(EdgeKind.DERIVES, column, statement, held, f"{fact.target_column}:{fact.transformation}", properties)
 
 
-def _statement_name(file: str, outcome: StatementOutcome, used: set[str]) -> str:
+def _statement_name(file: str, outcome: StatementOutcome, used: Counter[str]) -> str:
     """By text, not by position: a statement keeps its identity when another is put before it."""
     content = f"{outcome.kind}\0{outcome.text}".encode("utf-8", "replace")
     base = f"{file}#{xxhash.xxh3_64_hexdigest(content)}"
-    name, count = base, 1
-    while name in used:
-        count += 1
-        name = f"{base}-{count}"
-    used.add(name)
-    return name
+    used[base] += 1
+    return base if used[base] == 1 else f"{base}-{used[base]}"
 
 
 def _title(outcome: StatementOutcome) -> str:
