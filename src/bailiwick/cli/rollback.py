@@ -10,7 +10,7 @@ from bailiwick.cli.console import out, print_json
 from bailiwick.cli.context import flags
 from bailiwick.traffic.weights import percent
 
-app = typer.Typer(help="Go back to the version served before.")
+app = typer.Typer(add_completion=False, help="Go back to the version served before.")
 
 
 @app.command(epilog="Example:  bailiwick rollback cards --reason 'wrong answers on refunds'")

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from bailiwick.errors import InvalidInput, Unavailable
 
@@ -73,7 +73,7 @@ class Database:
     def _connect(self) -> Iterator[Connection]:
         try:
             connection = self._engine.connect()
-        except OperationalError as error:
+        except DatabaseError as error:  # SQLite says so, too, of a file that is no database
             raise Unavailable(
                 f"cannot open the database {make_url(self.url).render_as_string(hide_password=True)!r}: {error.orig}",
                 what="database_url",
@@ -136,7 +136,7 @@ def _create_engine(url: str) -> Engine:
                 what="database_url",
                 remedy="use sqlite:///bailiwick.db; every process needs to open the same file",
             )
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(parsed.database).parent)
         return _tune_sqlite(create_engine(parsed, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000}))
     if backend == "postgresql":
         try:
@@ -148,6 +148,18 @@ def _create_engine(url: str) -> Engine:
     raise InvalidInput(
         f"the database {backend!r} is not supported", what="database_url", allowed=["sqlite", "postgresql"]
     )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot make the folder {str(folder)!r} for the database: {error.strerror}",
+            what="database_url",
+            where=str(folder),
+            remedy="name another place with --home or --database-url",
+        ) from error
 
 
 def _tune_sqlite(engine: Engine) -> Engine:
