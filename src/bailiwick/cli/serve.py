@@ -23,7 +23,7 @@ from bailiwick.gateway.build import RunningGateway
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 
-app = typer.Typer(help="Serve the control plane and the gateway.")
+app = typer.Typer(add_completion=False, help="Serve the control plane and the gateway.")
 
 _BACKLOG = 2_048
 

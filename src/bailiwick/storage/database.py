@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, DBAPIError, OperationalError
 
 from bailiwick.errors import InvalidInput, Unavailable
 
@@ -21,6 +21,15 @@ _BUSY_TIMEOUT_MS = 60_000
 _MAX_BOUND_PARAMETERS = 30_000
 _CONNECT_TIMEOUT_S = 5  # a server that drops packets must not hold a caller for minutes
 _SQLITE_AWAY = {5: "busy", 6: "locked", 8: "read-only", 10: "input/output error", 13: "full", 14: "cannot be opened"}
+
+_TRY_AGAIN = "nothing was changed unless the answer to a commit was lost; try again"
+_REMEDIES = {
+    "readonly": "give this user the right to write the file and its folder, or name another with --home",
+    "not a database": "name another file with --database-url or --home, or move this one out of the way",
+    "malformed": "restore a backup (docs/production.md), or start afresh in another --home",
+    "disk is full": "make room on the disk; what was committed is safe",
+    "locked": "another process has been writing for too long; try again",
+}
 
 
 class Database:
@@ -77,11 +86,13 @@ class Database:
     def _connect(self) -> Iterator[Connection]:
         try:
             connection = self._engine.connect()
-        except OperationalError as error:
+        except DatabaseError as error:  # SQLite says so, too, of a file that is no database
             raise Unavailable(
                 f"cannot open the database {self._shown_url!r}: {str(error.orig).strip()}",
                 what="database_url",
-                remedy="check the path or server, or set BAILIWICK_DATABASE_URL",
+                remedy=_REMEDIES["not a database"]
+                if "not a database" in str(error.orig)
+                else "check the path or server, or set BAILIWICK_DATABASE_URL",
             ) from error
         with connection:
             try:
@@ -97,7 +108,7 @@ class Database:
                 raise Unavailable(
                     f"the database {self._shown_url!r} did not finish the work: {str(error.orig).strip()}",
                     what="database_url",
-                    remedy="nothing was changed unless the answer to a commit was lost; try again",
+                    remedy=remedy_for(str(error.orig)),
                 ) from error
 
     def insert_new(self, connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
@@ -174,7 +185,7 @@ def _create_engine(url: str) -> Engine:
                 what="database_url",
                 remedy="use sqlite:///bailiwick.db; every process needs to open the same file",
             )
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(parsed.database).parent)
         return _tune_sqlite(create_engine(parsed, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000}))
     if backend == "postgresql":
         try:
@@ -189,12 +200,29 @@ def _create_engine(url: str) -> Engine:
     )
 
 
+def remedy_for(words: str) -> str:
+    """What to do about what a database driver said."""
+    return next((do for sign, do in _REMEDIES.items() if sign in words), _TRY_AGAIN)
+
+
 def _is_away(error: DBAPIError) -> bool:
     """Whether the database could not do the work, rather than refused it: a mistake of ours must not look like that."""
     code = getattr(error.orig, "sqlite_errorcode", None)
     if code is not None:
         return (code & 0xFF) in _SQLITE_AWAY
     return error.connection_invalidated or isinstance(error, OperationalError)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot make the folder {str(folder)!r} for the database: {error.strerror}",
+            what="database_url",
+            where=str(folder),
+            remedy="name another place with --home or --database-url",
+        ) from error
 
 
 def _tune_sqlite(engine: Engine) -> Engine:
