@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class SqlDialect:
         return self.grammar if self.types is None else self.types
 
 
-_HIVE_LIKE = {"backslash": True, "quoted_keeps_case": False}
+_HIVE_LIKE: Final[dict[str, Any]] = {"backslash": True, "quoted_keeps_case": False}
 _KNOWN: Final = {
     dialect.name: dialect
     for dialect in (
@@ -43,7 +43,7 @@ _KNOWN: Final = {
         SqlDialect("mysql", "mysql", **_HIVE_LIKE),
         SqlDialect("bigquery", "bigquery", **_HIVE_LIKE),
         SqlDialect("tsql", "tsql", quoted_keeps_case=False),
-        # SQLite keeps types as they were declared; its own dialect would spell VARCHAR(19) TEXT(19) and BOOLEAN INTEGER.
+        # SQLite keeps types as they were declared; sqlglot would write BOOLEAN as INTEGER and VARCHAR(9) as TEXT(9).
         SqlDialect("sqlite", "sqlite", quoted_keeps_case=False, types="mysql"),
         SqlDialect("trino", "trino", quoted_keeps_case=False),
         SqlDialect("presto", "presto", quoted_keeps_case=False),
