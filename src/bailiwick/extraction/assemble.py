@@ -238,11 +238,15 @@ class _Tables:
             self._graph.edge(EdgeKind.HAS, identifier, child, seen)
 
     def _add_keys(self, table: TableFact, found: Sequence[tuple[FileEntry, TableFact, float]]) -> None:
-        declared_in = {key: (file, piece) for file, piece, _ in reversed(found) for key in piece.foreign_keys}
+        declared_in = {
+            key: (file, piece, key.line or piece.line)
+            for file, piece, _ in reversed(found)
+            for key in piece.foreign_keys
+        }
         for key in table.foreign_keys:
-            file, piece = declared_in.get(key, (found[0][0], found[0][1]))
+            file, piece, line = declared_in.get(key, (found[0][0], found[0][1], found[0][1].line))
             parser = "foreign-keys" if key.inferred else piece.parser
-            seen = Provenance(file.name, piece.line, parser, "", key.confidence)
+            seen = Provenance(file.name, line, parser, "", key.confidence)
             target = self.merged.get(key.table)
             primary = tuple(column.name for column in target.columns if column.primary_key) if target else ()
             references = key.references or primary
