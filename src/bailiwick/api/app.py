@@ -99,7 +99,7 @@ def _printable(request: Request, header: str, most: int) -> str:
 
 async def _problem(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, BailiwickError)
-    status = STATUS.get(type(error), 500)
+    status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
     return _problem_json(status, error.message, error.fields())
 
 

@@ -48,7 +48,7 @@ def fail(error: BailiwickError, *, as_json: bool) -> NoReturn:
         for label, value in (("where", error.where), ("allowed", error.allowed), ("do", error.remedy)):
             if value is not None:
                 err.print(f"  [dim]{label}:[/] {_escape(str(value))}")
-    sys.exit(EXIT_CODES.get(type(error), 1))
+    sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))
 
 
 def _escape(text: str) -> str:

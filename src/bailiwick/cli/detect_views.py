@@ -22,7 +22,6 @@ from bailiwick.detection.model import (
 
 _SHOWN_CHARACTERS = 60
 _SHOWN_WORDS = 15
-_SHOWN_SCORE = 0.01
 _SHOWN_KINDS = {"tables": ("table", "view"), "columns": ("column",), "statements": ("statement",), "jobs": ("job",)}
 _METHODS = (MANUAL, KEYWORD, CLASSIFIER, LINEAGE)
 
@@ -140,11 +139,6 @@ def _by_kind(summary: DomainSummary) -> list[int]:
     shown = [sum(counts.pop(kind, 0) for kind in kinds) for kinds in _SHOWN_KINDS.values()]
     relations = counts.pop("relation", 0)
     return [*shown, sum(counts.values()), relations]
-
-
-def _others(found: Detection) -> str:
-    others = found.ranking if found.domain is None else found.ranking[1:]
-    return ", ".join(f"{name} {score:.2f}" for name, score in others if score >= _SHOWN_SCORE)
 
 
 def _score(scores: dict[str, float], name: str) -> str:

@@ -12,6 +12,7 @@ from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.traffic.assign import slot, version_for
+from bailiwick.traffic.document import plan_document, record_document
 from bailiwick.traffic.model import PlanRecord, TrafficPlan
 from bailiwick.traffic.weights import parse_percent, parse_weights, percent
 
@@ -32,7 +33,7 @@ def show(
     traffic = flags(ctx).platform.traffic
     plans = [_plan(ctx, domain)] if domain else list(traffic.plans().values())
     if flags(ctx).json:
-        print_json([_document(plan) for plan in plans])
+        print_json([plan_document(plan) for plan in plans])
         return
     rows = [
         (plan.domain, plan.revision, version, percent(weight))
@@ -103,7 +104,7 @@ def at(
             remedy=f"see `bailiwick traffic history {domain}`",
         )
     if flags(ctx).json:
-        print_json(_record_document(record))
+        print_json(record_document(record))
         return
     _print_records(f"{domain} at {asked:%Y-%m-%d %H:%M:%S}Z", [record])
 
@@ -113,7 +114,7 @@ def history(ctx: typer.Context, domain: Domain, limit: Annotated[int, typer.Opti
     """Every change of a domain's traffic, newest first."""
     records = flags(ctx).platform.traffic.history(domain, limit=limit)
     if flags(ctx).json:
-        print_json([_record_document(record) for record in records])
+        print_json([record_document(record) for record in records])
         return
     _print_records(f"Traffic of {domain}", records)
 
@@ -157,7 +158,7 @@ def _instant(text: str) -> datetime:
 
 def _print_plan(ctx: typer.Context, plan: TrafficPlan) -> None:
     if flags(ctx).json:
-        print_json(_document(plan))
+        print_json(plan_document(plan))
         return
     shares = ", ".join(f"{version} {percent(weight)}" for version, weight in plan.weights.items())
     out.print(f"[bold green]{plan.domain}[/] is now served by {shares} (plan revision {plan.revision}).")
@@ -176,18 +177,3 @@ def _print_records(title: str, records: Sequence[PlanRecord]) -> None:
         for record in records
     ]
     print_table(title, ("revision", "since", "served by", "change", "who", "why"), rows)
-
-
-def _document(plan: TrafficPlan) -> dict[str, object]:
-    return {"domain": plan.domain, "revision": plan.revision, "weights": plan.weights, "ranges": plan.ranges}
-
-
-def _record_document(record: PlanRecord) -> dict[str, object]:
-    return {
-        **_document(record.plan),
-        "since": record.at,
-        "change": record.change,
-        "actor": record.actor,
-        "reason": record.reason,
-        "restores": record.restores,
-    }
