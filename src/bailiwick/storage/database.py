@@ -13,14 +13,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, OperationalError
 
 from bailiwick.errors import InvalidInput, Unavailable
 
 _BUSY_TIMEOUT_MS = 60_000
 _MAX_BOUND_PARAMETERS = 30_000
 _CONNECT_TIMEOUT_S = 5  # a server that drops packets must not hold a caller for minutes
-_SQLITE_AWAY = {5: "busy", 6: "locked", 8: "read-only", 10: "input/output error", 13: "full", 14: "cannot be opened"}
+# https://www.sqlite.org/rescode.html: busy, locked, read-only, i/o error, corrupt, full, cannot be opened, no database
+_SQLITE_AWAY = {5, 6, 8, 10, 11, 13, 14, 26}
 
 _TRY_AGAIN = "nothing was changed unless the answer to a commit was lost; try again"
 _REMEDIES = {
@@ -86,7 +87,7 @@ class Database:
     def _connect(self) -> Iterator[Connection]:
         try:
             connection = self._engine.connect()
-        except DatabaseError as error:  # SQLite says so, too, of a file that is no database
+        except DBAPIError as error:
             raise Unavailable(
                 f"cannot open the database {self._shown_url!r}: {str(error.orig).strip()}",
                 what="database_url",
