@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
 
 from bailiwick.api.app import actor_of, platform_of
 from bailiwick.errors import NotFound
@@ -20,7 +20,7 @@ _NAME = r"^[^/\x00]{1,200}$"
 Name = Annotated[str, Path(pattern=_NAME)]
 Domain = Annotated[str | None, Query(pattern=_NAME, description="a domain's share instead of the global account")]
 Column = Annotated[str, Field(pattern=_NAME)]
-Amount = Annotated[str | float, Field(description="exact as text, such as '0.1'")]
+Amount = Annotated[StrictStr | StrictInt | StrictFloat, Field(description="exact as text, such as '0.1'")]
 
 
 class SettingsBody(BaseModel):
@@ -48,9 +48,9 @@ class BudgetBody(BaseModel):
     epsilon: Amount | None = None
     delta: Amount = 0
     rho: Amount | None = None
-    adjacency: Adjacency = Adjacency.ADD_REMOVE
+    adjacency: Adjacency | None = Field(None, description="default: add-remove")
     reset_days: int | None = Field(None, ge=1, le=36_500)
-    settings: SettingsBody = SettingsBody()
+    settings: SettingsBody | None = None
 
 
 @router.get("/budgets")
@@ -73,7 +73,7 @@ def create_budget(
         rho=body.rho,
         adjacency=body.adjacency,
         reset_days=body.reset_days,
-        settings=parse_settings(body.settings.model_dump()),
+        settings=parse_settings(body.settings.model_dump()) if body.settings else None,
         actor=actor,
     )
     return platform.privacy.describe(key)

@@ -39,7 +39,9 @@ def create(
     epsilon: Annotated[str | None, typer.Option(help="Most epsilon ever; exact to 1e-9.")] = None,
     delta: Annotated[str, typer.Option(help="Most delta ever; exact to 1e-18.")] = "0",
     rho: Annotated[str | None, typer.Option(help="Most rho ever, for an account that counts zCDP.")] = None,
-    adjacency: Annotated[Adjacency, typer.Option(help="Which change of the data is hidden.")] = Adjacency.ADD_REMOVE,
+    adjacency: Annotated[
+        Adjacency | None, typer.Option(help="Which change of the data is hidden; default: add-remove.")
+    ] = None,
     reset_days: Annotated[int | None, typer.Option(help="Start afresh after so many days; default: never.")] = None,
     contribution_cap: Cap = None,
     bounds: Bounds = None,
@@ -81,7 +83,7 @@ def list_budgets(
         return
     print_table(
         "Privacy budgets",
-        ("account", "unit", "counts", "cap", "used", "held", "remaining", "delta left", "entries"),
+        ("account", "counts", "cap", "used", "held", "remaining", "delta left"),
         [_row(each) for each in found],
     )
     if not found:
@@ -168,7 +170,7 @@ def _one(ctx: typer.Context, key: AccountKey) -> dict[str, Any]:
 
 def _row(each: dict[str, Any]) -> Sequence[Any]:
     amounts = [each[name]["amount"] for name in ("cap", "used", "held", "remaining")]
-    return (each["account"], each["unit"], each["currency"], *amounts, each["remaining"]["delta"], each["entries"])
+    return (each["account"], each["currency"], *amounts, each["remaining"]["delta"])
 
 
 def _settings(

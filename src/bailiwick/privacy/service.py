@@ -61,20 +61,20 @@ class PrivacyService:
         epsilon: Amount | None = None,
         delta: Amount = 0,
         rho: Amount | None = None,
-        adjacency: Adjacency = Adjacency.ADD_REMOVE,
+        adjacency: Adjacency | None = None,
         reset_days: int | None = None,
         settings: PrivacySettings | None = None,
     ) -> Account:
         """Create an account from plain values. It counts rho if one is given, else epsilon, with delta if one is given.
 
         Args:
-            key: of the account. A domain's account takes unit, currency and lifetime from its global one.
+            key: of the account. A domain's account takes what is not given from its global one.
             actor: who asks.
             column: names the unit; needed for a global account.
             epsilon: most epsilon ever.
             delta: most delta ever.
             rho: most rho ever, instead of epsilon.
-            adjacency: which change of the data is hidden.
+            adjacency: which change of the data is hidden; `Adjacency.ADD_REMOVE` unless said otherwise.
             reset_days: the account starts afresh after so many days; None: never.
             settings: what its releases use unless they say otherwise.
 
@@ -89,6 +89,7 @@ class PrivacyService:
         if key.domain:
             whole = self.ledger.account(key.whole)
             column = column or whole.unit.column
+            adjacency = adjacency or whole.adjacency
             lifetime = lifetime if reset_days is not None else whole.lifetime
             currency = whole.currency if rho is None else currency
         if column is None:
@@ -98,7 +99,9 @@ class PrivacyService:
                 remedy="name it; data without such a column is not about persons, and no epsilon applies to it",
             )
         unit, now = PrivacyUnit(column, key.namespace), self._clock.now()
-        account = self.ledger.open(Account(key, unit, adjacency, currency, cap, lifetime, now), actor)
+        account = self.ledger.open(
+            Account(key, unit, adjacency or Adjacency.ADD_REMOVE, currency, cap, lifetime, now), actor
+        )
         if settings is not None and settings != PrivacySettings():
             self.set_settings(key, settings, actor)
         return account
