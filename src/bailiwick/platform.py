@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bailiwick.clock import Clock, SystemClock
+from bailiwick.errors import Unavailable
 from bailiwick.governance.audit import AuditTrail
 from bailiwick.settings import Settings
 from bailiwick.storage.cache import Cache, MemoryCache, RedisCache
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from bailiwick.evaluation.service import EvaluationService
     from bailiwick.extraction.service import ExtractionService
     from bailiwick.graph.ports import GraphStore
+    from bailiwick.metrics.prometheus import Family
     from bailiwick.metrics.service import MetricsService
+    from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.service import RegistryService
     from bailiwick.traffic.service import TrafficService
     from bailiwick.training.service import TrainingService
@@ -213,6 +216,24 @@ class Platform:
             capacity=self.settings.metrics_queue,
             flush_interval_s=self.settings.metrics_interval_s,
         )
+
+    @cached_property
+    def privacy(self) -> PrivacyService:
+        """Privacy budgets, and releases charged to them."""
+        from bailiwick.privacy.service import PrivacyService
+
+        return PrivacyService(self.database, self.audit, self.clock)
+
+    def privacy_gauges(self) -> list[Family]:
+        """The privacy budgets, for Prometheus; none while the database does not answer."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from bailiwick.metrics.privacy_gauges import privacy_families
+
+        try:
+            return privacy_families(balance for _, balance in self.privacy.ledger.accounts())
+        except (Unavailable, SQLAlchemyError):
+            return []
 
     def close(self) -> None:
         """Give back every connection that was opened."""

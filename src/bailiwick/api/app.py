@@ -37,6 +37,7 @@ _ROUTERS = [
     "bailiwick.api.models",
     "bailiwick.api.deployments",
     "bailiwick.api.traffic",
+    "bailiwick.api.privacy",
     "bailiwick.api.metrics",
 ]
 

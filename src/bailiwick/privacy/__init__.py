@@ -1,0 +1,1 @@
+"""What may be released about people, at what cost, and what has been spent of it."""
