@@ -113,7 +113,7 @@ class BoundedRows:
 
 
 def changes(terms: ReleaseTerms) -> int:
-    """How many times one unit's contribution two neighbouring data sets differ by: one to add, or one out and one in."""
+    """How often neighbouring data sets differ by one unit's contribution: one to add, or one out and one in."""
     return 1 if terms.adjacency is Adjacency.ADD_REMOVE else 2
 
 
