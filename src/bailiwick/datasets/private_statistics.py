@@ -16,7 +16,6 @@ from bailiwick.privacy.model import AccountKey, Cost, Release, ReleaseTerms
 from bailiwick.privacy.planning import Priced, price
 from bailiwick.privacy.service import PrivacyService
 
-
 USUAL = Settings()
 
 
