@@ -144,7 +144,7 @@ def test_calibration__a_term_missing__refused_and_named(
 @pytest.mark.parametrize("epsilon", [0.0, -1.0, float("nan"), float("inf"), 5e-324, 1e6])
 def test_calibration__senseless_epsilon__refused(epsilon: float) -> None:
     for make in (lambda: Count(TERMS, epsilon), lambda: Mean(TERMS, AMOUNT, epsilon)):
-        with pytest.raises((InvalidInput, ValueError, OverflowError)):
+        with pytest.raises(InvalidInput):
             make()
 
 

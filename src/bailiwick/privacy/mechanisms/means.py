@@ -101,5 +101,9 @@ def share_of(epsilon: float, parts: int) -> float:
 
     >>> share_of(1.0, 3)
     0.333333333
+
+    Raises:
+        InvalidInput: it is no epsilon.
     """
+    check_epsilon(epsilon)
     return int(epsilon * NANO + 1e-6) // parts / NANO
