@@ -19,6 +19,8 @@ from bailiwick.privacy.applicability import of_file
 from bailiwick.privacy.model import Cost, Level, Release
 from bailiwick.privacy.planning import Forecast, forecast
 
+app = typer.Typer(help="What private releases would cost, and the releases.")
+
 _NAMESPACE = typer.Option(help="Of the privacy unit's budget, such as bank-customers.")
 _STATISTIC = typer.Option("--statistic", help="Repeatable: " + "; ".join(f"{s}: {m}" for s, m in MEANINGS.items()))
 _DOMAIN = typer.Option(help="Only rows of this domain, paid from its budget too.")
@@ -30,13 +32,7 @@ _TOP = typer.Option(min=1, help="How many labels top-labels names.")
 _KEY = typer.Option(help="Asked again with the same key, the stored release comes back at no cost.")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the `privacy` group."""
-    app.command("plan")(plan)
-    app.command("release")(release)
-    app.command("release-metrics")(release_metrics)
-
-
+@app.command("plan")
 def plan(
     ctx: typer.Context,
     dataset: Annotated[str, typer.Argument(help="Name or id of a data set.")],
@@ -70,6 +66,7 @@ def plan(
     out.print("\nNext: the same options with [bold]bailiwick privacy release[/]")
 
 
+@app.command("release")
 def release(
     ctx: typer.Context,
     dataset: Annotated[str, typer.Argument(help="Name or id of a data set.")],
@@ -95,6 +92,7 @@ def release(
     _print_release(found, as_json=flags(ctx).json)
 
 
+@app.command("release-metrics")
 def release_metrics(
     ctx: typer.Context,
     version: Annotated[str, typer.Argument(help="Id of a model version.")],

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from learning_examples import ADA, examples, write_csv
 from private_rows import open_budget
 from typer.testing import CliRunner
 
 from bailiwick.cli.context import Flags
-from bailiwick.cli.privacy_release import register
+from bailiwick.cli.privacy import app
 from bailiwick.errors import BudgetExhausted, InvalidInput
 
 BANK = ("bank", "--namespace", "bank-customers", "--domain", "bank")
@@ -28,8 +27,6 @@ def flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flags:
 
 
 def run(flags: Flags, *words: str, refused: type[Exception] | None = None) -> str:
-    app = typer.Typer()
-    register(app)
     done = CliRunner().invoke(app, list(words), obj=flags)
     if refused is not None:
         assert isinstance(done.exception, refused), done.output
