@@ -21,6 +21,10 @@ from bailiwick.privacy.planning import Forecast, forecast
 
 app = typer.Typer(help="What private releases would cost, and the releases.")
 
+_MEANINGS = {str(statistic): meaning for statistic, meaning in MEANINGS.items()} | {
+    "accuracy": "share of right answers (mean), and test rows (count)",
+    "confusion": "test rows by true and predicted label",
+}
 _NAMESPACE = typer.Option(help="Of the privacy unit's budget, such as bank-customers.")
 _STATISTIC = typer.Option("--statistic", help="Repeatable: " + "; ".join(f"{s}: {m}" for s, m in MEANINGS.items()))
 _DOMAIN = typer.Option(help="Only rows of this domain, paid from its budget too.")
@@ -195,16 +199,20 @@ def _print_release(found: Release, *, as_json: bool) -> None:
 
 
 def _print_answer(name: str, answer: Mapping[str, Any]) -> None:
+    out.print(f"[bold]{name}[/]: {_MEANINGS.get(name, '')}")
     if "cells" in answer:
         rows = [(*cell["key"], cell["count"]) for cell in answer["cells"]]
-        print_table(name, (*answer["columns"], "count"), rows)
+        print_table("", (*answer["columns"], "count"), rows)
     elif "values" in answer:
-        rows = [(value["key"], value["count"]) for value in answer["values"]]
-        print_table(f"{name}: counted by at least {answer['threshold']}", ("value", "count"), rows)
+        out.print(f"Listed from a noisy count of {answer['threshold']} on.")
+        print_table("", ("value", "units"), [(value["key"], value["count"]) for value in answer["values"]])
     elif "quantiles" in answer:
         rows = [(each["probability"], each["value"]) for each in answer["quantiles"]]
-        print_table(name, ("quantile", "value"), rows)
+        print_table("", ("quantile", "value"), rows)
     elif "estimated_shares" in answer:
-        print_table(f"{name}, {len(answer['records'])} records", ("value", "share"), answer["estimated_shares"].items())
+        out.print(f"{len(answer['records'])} randomised records (in full with --json) suggest:")
+        print_table("", ("value", "share"), answer["estimated_shares"].items())
+    elif "most_frequent" in answer:
+        out.print(", ".join(answer["most_frequent"]))
     else:
-        print_table(name, ("", "value"), answer.items())
+        print_table("", tuple(answer), [tuple(answer.values())])

@@ -65,7 +65,7 @@ class Settings:
         top: how many labels `Statistic.TOP_LABELS` names.
     """
 
-    words_per_unit: int = 20
+    words_per_unit: int = 5
     top: int = 3
 
 
@@ -112,7 +112,7 @@ def not_protected(statistics: Sequence[Statistic], terms: ReleaseTerms) -> tuple
     """What these statistics leave visible beside what every release does."""
     local = NOT_PROTECTED if Statistic.LOCAL_LABELS in statistics else ()
     replaced = ("that a unit is in the data set",) if terms.adjacency is Adjacency.REPLACE and not local else ()
-    return (*local, *replaced, "rows that name no unit: they are left out")
+    return (*local, *replaced)
 
 
 def words(text: str) -> list[str]:
@@ -207,7 +207,10 @@ def _vocabulary(terms: ReleaseTerms, epsilon: float, delta: float, settings: Set
     capped = replace(terms, contribution_cap=settings.words_per_unit)
 
     def gather(rows: Sequence[Row]) -> BoundedRows:
-        pairs = [(row.unit, word) for row in rows for word in words(row.text)]
+        # The cap on rows holds here too, before that on words.
+        used = bound(terms, _units(rows), categorical={"text": [row.text for row in rows]}, open_columns=["text"])
+        texts = zip(used.units, used.categories["text"], strict=True)
+        pairs = [(unit, word) for unit, text in texts for word in words(text)]
         return bound(
             capped,
             [unit for unit, _ in pairs],

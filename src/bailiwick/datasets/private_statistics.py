@@ -152,5 +152,6 @@ class PrivateStatistics:
 
 def _purpose(asked: Asked, snapshot: Dataset) -> str:
     rows = f"the rows of domain {asked.domain}" if asked.domain else "all rows"
+    rows += " that name a unit"
     names = ", ".join(statistic.value for statistic in asked.statistics)
     return f"{names} over {rows} of data set {snapshot.id}"
