@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 
 NANO = 10**9
+_MOST_STEPS = 2**16
 RDP_ORDERS: tuple[float, ...] = (
     *(1 + tenth / 10 for tenth in range(1, 100)),
     *map(float, range(11, 64)),
@@ -388,6 +389,9 @@ def _loss_distribution(step: Mechanism) -> PrivacyLossDistribution:
             return privacy_loss_distribution.from_privacy_parameters(parameters)
         case Laplace(epsilon, None):
             return privacy_loss_distribution.from_laplace_mechanism(1 / epsilon)
+        case Laplace(epsilon, int(steps)) if steps > _MOST_STEPS:
+            # The table would take a gigabyte; the worst pure step is true of every grid, and a little dearer.
+            return _loss_distribution(PureDp(epsilon))
         case Laplace(epsilon, int(steps)):
             return privacy_loss_distribution.from_discrete_laplace_mechanism(epsilon / steps, sensitivity=steps)
         case Gaussian(noise_multiplier):

@@ -56,6 +56,11 @@ def test_fixed_plan__whole_number_noise_on_a_count__composes_like_randomised_res
     assert plan.pld(DELTA) > FixedPlan.of((Laplace(0.1), 100)).pld(DELTA) + 0.08
 
 
+def test_fixed_plan__very_fine_grid__bounded_by_the_worst_pure_step() -> None:
+    plan = FixedPlan.of((Laplace(0.1, steps=2**50), 100))
+    assert plan.pld(DELTA) == pytest.approx(4.774568, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("multiplier", "count", "delta", "expected"),
     [(10, 100, 1e-6, 4.886554), (5, 50, 1e-5, 6.572970), (1, 1, 1e-5, 4.377178)],
