@@ -37,6 +37,7 @@ from bailiwick.privacy.model import (
     canonical,
     digest,
 )
+from bailiwick.privacy.refusals import check_agreement, check_request, exists, key_taken, moved_on, same_charge
 from bailiwick.storage.database import Database
 from bailiwick.storage.ids import new_id
 
@@ -76,13 +77,13 @@ class Ledger:
             )
         with self._database.write() as connection:
             if account.key.domain:
-                _check_agreement(account, self._locked(connection, [account.key.whole])[0].account)
+                check_agreement(account, self._locked(connection, [account.key.whole])[0].account)
             if store.accounts(connection, [account.key]):
-                raise _exists(account.key)
+                raise exists(account.key)
             try:
                 store.add_account(connection, account, cap.main, cap.delta)
             except IntegrityError as error:
-                raise _exists(account.key) from error
+                raise exists(account.key) from error
             row = self._locked(connection, [account.key])[0]
             document = store.opening_document(account, cap.main, cap.delta)
             self._post(connection, row, EntryKind.OPEN, None, actor, document=document)
@@ -120,7 +121,7 @@ class Ledger:
             InvalidInput: the cost is in a currency that an account does not take, or no key, or a malformed one.
         """
         wanted = tuple(sorted({each for key in keys for each in (key, key.whole)}))
-        _check_request(wanted, idempotency_key, hold_for)
+        check_request(wanted, idempotency_key, hold_for)
         now = self._clock.now()
         charge = Charge(
             id=new_id("charge", now),
@@ -136,13 +137,13 @@ class Ledger:
             rows = self._locked(connection, wanted)
             existing = store.charge_for(connection, idempotency_key)
             if existing is not None:
-                return _same(existing, charge)
+                return same_charge(existing, charge)
             for row in rows:
                 self._hold_in(connection, row, charge, actor)
             try:
                 store.add_charge(connection, charge, canonical(plan))
             except IntegrityError as error:  # a charge on other accounts took the key a moment ago
-                raise _key_taken(idempotency_key) from error
+                raise key_taken(idempotency_key) from error
             self._record(connection, actor, "hold", charge, cost=cost.words, plan_hash=plan_hash)
         return charge
 
@@ -358,7 +359,7 @@ class Ledger:
         document = canonical({"period_started_at": begun})
         entry = self._entry(row, EntryKind.RESET, None, _RECOVERY, spent=back, document=document)
         if not store.post(connection, row, entry, period_started_at=begun):
-            raise _moved_on(row.account.key)
+            raise moved_on(row.account.key)
         return self._locked(connection, [row.account.key])[0]
 
     def _post(
@@ -375,7 +376,7 @@ class Ledger:
     ) -> None:
         entry = self._entry(row, kind, charge, actor, spent=spent, held=held, document=document)
         if not store.post(connection, row, entry):
-            raise _moved_on(row.account.key)
+            raise moved_on(row.account.key)
 
     def _entry(
         self,
@@ -436,63 +437,6 @@ def _found(rows: list[store.AccountRow], keys: Sequence[AccountKey]) -> list[sto
             remedy="create it with `bailiwick privacy budget create`",
         )
     return rows
-
-
-def _check_request(keys: Sequence[AccountKey], idempotency_key: str, hold_for: timedelta) -> None:
-    if not keys:
-        raise InvalidInput("a charge needs an account", what="keys")
-    if not 1 <= len(idempotency_key) <= 200 or not idempotency_key.isprintable():
-        raise InvalidInput(
-            f"idempotency key {idempotency_key[:80]!r}", what="idempotency_key", allowed="1 to 200 printable characters"
-        )
-    if hold_for <= timedelta(0):
-        raise InvalidInput(f"a charge cannot be held for {hold_for}", what="hold_for", allowed="a positive time")
-
-
-def _check_agreement(account: Account, whole: Account) -> None:
-    pairs = {
-        "unit": (account.unit, whole.unit),
-        "adjacency": (account.adjacency, whole.adjacency),
-        "currency": (account.currency, whole.currency),
-        "lifetime": (account.lifetime, whole.lifetime),
-    }
-    for name, (own, theirs) in pairs.items():
-        if own != theirs:
-            raise InvalidInput(
-                f"the {name} of {str(account.key)!r} is not that of {str(whole.key)!r}",
-                what=name,
-                requested=repr(own),
-                allowed=repr(theirs),
-                remedy="every charge of a domain is counted in the global account too",
-            )
-
-
-def _same(existing: Charge, asked: Charge) -> Charge:
-    if (existing.keys, existing.cost, existing.plan_hash) != (asked.keys, asked.cost, asked.plan_hash):
-        raise _key_taken(asked.idempotency_key)
-    return existing
-
-
-def _key_taken(idempotency_key: str) -> Conflict:
-    return Conflict(
-        f"the idempotency key {idempotency_key!r} stands for another release",
-        what="idempotency_key",
-        requested=idempotency_key,
-        remedy="use a new key for a new release",
-    )
-
-
-def _exists(key: AccountKey) -> Conflict:
-    return Conflict(
-        f"the privacy budget {str(key)!r} exists, and nothing in it can be changed",
-        what="privacy_budget",
-        requested=str(key),
-        remedy="see `bailiwick privacy budget show`",
-    )
-
-
-def _moved_on(key: AccountKey) -> Conflict:
-    return Conflict(f"the privacy budget {str(key)!r} was changed by somebody else", what="privacy_budget")
 
 
 def _subject(key: AccountKey) -> str:
