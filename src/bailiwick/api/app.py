@@ -39,6 +39,7 @@ _ROUTERS = [
     "bailiwick.api.traffic",
     "bailiwick.api.privacy",
     "bailiwick.api.metrics",
+    "bailiwick.api.privacy_releases",
 ]
 
 LARGER_BODIES = {"/v1/datasets/": 64 << 20, "/v1/domains/import": 64 << 20}

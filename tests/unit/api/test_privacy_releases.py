@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from learning_examples import ADA, examples, write_csv
+from private_rows import open_budget
+
+from bailiwick.api.app import create_api
+from bailiwick.domains.model import Domain
+from bailiwick.platform import Platform
+from bailiwick.settings import Settings
+
+ASKED: dict[str, Any] = {
+    "dataset": "bank",
+    "namespace": "bank-customers",
+    "domain": "bank",
+    "statistics": ["labels", "units"],
+    "epsilon": "0.5",
+}
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    platform = Platform(Settings(home=tmp_path / "home"))
+    platform.datasets.import_file(write_csv(tmp_path / "bank.csv", examples(90)), actor=ADA)
+    open_budget(platform.privacy, "bank", "bank", epsilon="3")
+    yield platform
+    platform.close()
+
+
+@pytest.fixture
+def client(platform: Platform) -> Iterator[TestClient]:
+    with TestClient(create_api(platform)) as client:
+        yield client
+
+
+def test_plan_and_release__over_rest__with_a_card_until_the_budget_ends(client: TestClient) -> None:
+    plan = client.post("/v1/privacy/plans", json=ASKED)
+    assert plan.status_code == 200, plan.text
+    assert plan.json()["cost"] == "epsilon 0.5"
+    assert [row["times"] for row in plan.json()["repeated"]] == [1, 10, 100]
+    made = client.post("/v1/privacy/releases", json={**ASKED, "idempotency_key": "a"})
+    assert made.status_code == 201, made.text
+    assert made.json()["card"]["epsilon"] == "0.5"
+    assert len(made.json()["output"]["labels"]["cells"]) == 3
+    again = client.post("/v1/privacy/releases", json={**ASKED, "idempotency_key": "a"}).json()
+    assert again["replayed"]
+    assert again["output"] == made.json()["output"]
+    refused = client.post("/v1/privacy/releases", json={**ASKED, "epsilon": 2.6})
+    assert refused.status_code == 403
+    assert "remaining epsilon 2.5" in refused.json()["title"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "named"),
+    [
+        ({"statistics": ["vocabulary"]}, 422, "delta"),
+        ({"statistics": ["domains"]}, 422, "categories.domain"),
+        ({"epsilon": None}, 422, "epsilon"),
+        ({"epsilon": -1}, 422, "epsilon"),
+        ({"epsilon": "NaN"}, 422, "epsilon"),
+        ({"level": "low"}, 422, "epsilon"),
+        ({"domain": "cards"}, 404, None),
+        ({"dataset": "none"}, 404, "dataset"),
+        ({"sensitivity": 1}, 422, None),
+        ({"statistics": []}, 422, None),
+    ],
+)
+def test_release__bad_request__a_problem_that_names_it(
+    client: TestClient, platform: Platform, changed: dict[str, Any], status: int, named: str | None
+) -> None:
+    found = client.post("/v1/privacy/releases", json={**ASKED, **changed})
+    assert found.status_code == status, found.text
+    if named:
+        assert found.json()["what"] == named
+    assert all(balance.spent == 0 for _, balance in platform.privacy.ledger.accounts())
+
+
+def test_metric_release__accuracy_on_private_rows(client: TestClient, platform: Platform) -> None:
+    platform.domains.create(Domain("bank", "Bank", "bank-agent"), ADA)
+    run = platform.training.train("bank", "bank", actor=ADA, seed=1)
+    body = {"version": run.version, "metrics": ["accuracy"], "namespace": "bank-customers", "epsilon": 2}
+    found = client.post("/v1/privacy/metric-releases", json=body)
+    assert found.status_code == 201, found.text
+    assert 0 <= found.json()["output"]["accuracy"]["mean"] <= 1

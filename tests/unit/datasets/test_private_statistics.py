@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from learning_examples import ADA, Learning, examples, write_csv
+from private_rows import UNIT, open_budget
+
+from bailiwick.clock import VirtualClock
+from bailiwick.datasets.private_questions import Settings, Statistic, words
+from bailiwick.datasets.private_statistics import Asked, PrivateStatistics
+from bailiwick.errors import BudgetExhausted, InvalidInput, NotFound
+from bailiwick.privacy.model import AccountKey, Adjacency, Cost, Currency, Level, Lifetime, PrivacySettings
+from bailiwick.privacy.service import PrivacyService
+
+CENTRAL = tuple(statistic for statistic in Statistic if statistic not in (Statistic.LOCAL_LABELS, Statistic.DOMAINS))
+
+
+@pytest.fixture
+def privacy(learning: Learning, clock: VirtualClock) -> PrivacyService:
+    return PrivacyService(learning.database, learning.audit, clock)
+
+
+@pytest.fixture
+def statistics(learning: Learning, privacy: PrivacyService) -> PrivateStatistics:
+    learning.bank(150)
+    return PrivateStatistics(learning.datasets, privacy)
+
+
+def asked(*names: Statistic, epsilon: str | None = "10", delta: str | float = 0, domain: str | None = "bank") -> Asked:
+    cost = Cost.of(epsilon, delta) if epsilon else None
+    return Asked("bank", names, UNIT.namespace, domain, cost, Settings(words_per_unit=5, top=2))
+
+
+def spent(privacy: PrivacyService, *domain: str) -> int:
+    return privacy.ledger.balance(AccountKey(UNIT.namespace, "bank", *domain)).spent
+
+
+def test_release__every_central_statistic__answered_charged_and_carded(
+    statistics: PrivateStatistics, privacy: PrivacyService
+) -> None:
+    open_budget(privacy, "bank", "bank")
+    found = statistics.release(asked(*CENTRAL, epsilon="80", delta="1e-6"), actor=ADA)
+    assert found.output.keys() == {statistic.value for statistic in CENTRAL}
+    # every statistic has epsilon 10: a count of rows misses by more than 5 with a probability of e**-50
+    assert abs(found.output["rows"]["count"] - 150) <= 5
+    assert {tuple(cell["key"]): cell["count"] for cell in found.output["labels"]["cells"]} == {
+        ("block_card",): pytest.approx(50, abs=5),
+        ("exchange_rate",): pytest.approx(50, abs=5),
+        ("open_account",): pytest.approx(50, abs=5),
+    }
+    assert 15 < found.output["text-length"]["mean"] < 40
+    assert "card" in {value["key"] for value in found.output["vocabulary"]["values"]}
+    assert (found.card["epsilon"], found.card["delta"]) == ("80", "0.000001")
+    assert len(found.card["not_protected"]) >= 3
+    assert spent(privacy) == spent(privacy, "bank") == 80 * 10**9
+
+
+def test_plan__charges_nothing(statistics: PrivateStatistics, privacy: PrivacyService) -> None:
+    open_budget(privacy, "bank", "bank")
+    planned = statistics.plan(asked(Statistic.LABELS, Statistic.UNITS, epsilon="1"))
+    assert planned.priced.plan.cost == Cost.of(1)
+    assert [error.scale for error in planned.priced.errors] == [2.0, 2.0]
+    assert spent(privacy) == 0
+
+
+def test_release__same_key__same_answer_paid_once(statistics: PrivateStatistics, privacy: PrivacyService) -> None:
+    open_budget(privacy, "bank", "bank")
+    request = asked(Statistic.LABELS, epsilon="0.1")
+    first = statistics.release(request, actor=ADA, idempotency_key="weekly")
+    again = statistics.release(request, actor=ADA, idempotency_key="weekly")
+    assert again.replayed
+    assert again.output == first.output
+    assert spent(privacy) == 10**8
+
+
+def test_release__all_rows__every_domains_budget_pays(statistics: PrivateStatistics, privacy: PrivacyService) -> None:
+    open_budget(privacy, "bank", "bank", "cards")
+    statistics.release(asked(Statistic.ROWS, epsilon="1", domain=None), actor=ADA)
+    assert spent(privacy) == spent(privacy, "bank") == spent(privacy, "cards") == 10**9
+
+
+def test_release__budget_too_small__refused_and_nothing_spent(
+    statistics: PrivateStatistics, privacy: PrivacyService
+) -> None:
+    open_budget(privacy, "bank", "bank", epsilon="0.5")
+    with pytest.raises(BudgetExhausted):
+        statistics.release(asked(Statistic.ROWS, epsilon="0.6"), actor=ADA)
+    assert spent(privacy) == 0
+    statistics.release(asked(Statistic.ROWS, epsilon="0.5"), actor=ADA)
+
+
+@pytest.mark.parametrize(
+    ("request_", "named"),
+    [
+        (asked(Statistic.DOMAINS), "categories.domain"),
+        (asked(Statistic.VOCABULARY), "delta"),
+        (asked(Statistic.ROWS, epsilon=None), "epsilon"),
+        (asked(), "statistics"),
+        (asked(Statistic.ROWS, Statistic.ROWS), "statistics"),
+        (asked(Statistic.LOCAL_LABELS), "adjacency"),
+        (asked(Statistic.ROWS, Statistic.LOCAL_LABELS), "statistics"),
+        (asked(Statistic.TOP_LABELS, epsilon="101"), "epsilon"),
+    ],
+)
+def test_release__something_missing__named_and_nothing_charged(
+    statistics: PrivateStatistics, privacy: PrivacyService, request_: Asked, named: str
+) -> None:
+    open_budget(privacy, "bank", "bank")
+    with pytest.raises(InvalidInput) as refused:
+        statistics.release(request_, actor=ADA)
+    assert refused.value.what == named
+    assert privacy.ledger.balance(AccountKey(UNIT.namespace, "bank")).entries <= 1
+
+
+def test_release__no_cap_in_the_settings__named(statistics: PrivateStatistics, privacy: PrivacyService) -> None:
+    key = open_budget(privacy, "bank")
+    privacy.set_settings(key, PrivacySettings(), ADA)
+    with pytest.raises(InvalidInput) as refused:
+        statistics.release(asked(Statistic.ROWS, domain=None), actor=ADA)
+    assert refused.value.what == "contribution_cap"
+
+
+def test_release__level_of_the_settings__is_the_cost(statistics: PrivateStatistics, privacy: PrivacyService) -> None:
+    key = open_budget(privacy, "bank")
+    privacy.set_settings(key, PrivacySettings(1, level=Level.HIGH), ADA)
+    found = statistics.release(asked(Statistic.ROWS, epsilon=None, domain=None), actor=ADA)
+    assert found.card["epsilon"] == "0.5"
+
+
+def test_release__no_account__not_found(statistics: PrivateStatistics) -> None:
+    with pytest.raises(NotFound):
+        statistics.release(asked(Statistic.ROWS), actor=ADA)
+
+
+def test_release__local_mode__labelled_and_paid_per_unit(
+    statistics: PrivateStatistics, privacy: PrivacyService
+) -> None:
+    open_budget(privacy, "bank", adjacency=Adjacency.REPLACE, lifetime=Lifetime())
+    found = statistics.release(asked(Statistic.LOCAL_LABELS, epsilon="2", domain=None), actor=ADA)
+    assert found.output["local-labels"]["mode"] == "local"
+    assert len(found.output["local-labels"]["records"]) == 150
+    assert "how many records there are" in found.card["not_protected"]
+
+
+def test_release__account_of_zcdp__pays_rho(statistics: PrivateStatistics, privacy: PrivacyService) -> None:
+    open_budget(privacy, "bank", currency=Currency.ZCDP, cap=Cost.cap(rho="1"))
+    found = statistics.release(asked(Statistic.LABELS, Statistic.ROWS, epsilon="0.2", domain=None), actor=ADA)
+    assert found.card["rho"] == "0.01"
+
+
+def test_release__rows_without_units__does_not_apply(
+    learning: Learning, privacy: PrivacyService, tmp_path: Path
+) -> None:
+    path = write_csv(tmp_path / "plain.csv", examples(60))
+    path.write_text("\n".join(",".join(line.split(",")[:2]) for line in path.read_text().splitlines()))
+    learning.datasets.import_file(path, actor=ADA, name="bank", domain="bank")
+    open_budget(privacy, "bank")
+    statistics = PrivateStatistics(learning.datasets, privacy)
+    assert not statistics.applicability("bank").applies
+    with pytest.raises(InvalidInput, match="does not apply"):
+        statistics.release(asked(Statistic.ROWS, domain=None), actor=ADA)
+    assert spent(privacy) == 0
+
+
+def test_words__unicode_and_long_ones() -> None:
+    assert words("Straße STRASSE x_y " + "a" * 41) == ["strasse", "x", "y"]
+    assert words("") == []

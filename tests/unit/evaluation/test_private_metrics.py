@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+from learning_examples import ADA, Learning
+from private_rows import LABELS, UNIT, open_budget
+
+from bailiwick.clock import VirtualClock
+from bailiwick.errors import BudgetExhausted, InvalidInput, NotFound
+from bailiwick.evaluation.private_metrics import PrivateMetric, PrivateMetrics
+from bailiwick.privacy.model import AccountKey, Cost
+from bailiwick.privacy.service import PrivacyService
+
+BOTH = (PrivateMetric.ACCURACY, PrivateMetric.CONFUSION)
+
+
+@pytest.fixture
+def privacy(learning: Learning, clock: VirtualClock) -> PrivacyService:
+    return PrivacyService(learning.database, learning.audit, clock)
+
+
+@pytest.fixture
+def version(learning: Learning) -> str:
+    learning.bank(150)
+    run = learning.training.train("bank", "bank", actor=ADA, seed=1)
+    assert run.version is not None
+    return run.version
+
+
+def test_release__accuracy_and_confusion__near_the_truth_and_charged(
+    learning: Learning, privacy: PrivacyService, version: str
+) -> None:
+    open_budget(privacy, "bank", "bank")
+    truth = learning.evaluation.evaluate(version, actor=ADA).metrics
+    metrics = PrivateMetrics(learning.evaluation.judge, privacy)
+    found = metrics.release(version, BOTH, UNIT.namespace, actor=ADA, cost=Cost.of(100))
+    # epsilon 25 for the sum and for the count of 30 rows: off by a twentieth with a probability below 1e-13
+    assert found.output["accuracy"]["mean"] == pytest.approx(truth["accuracy"], abs=0.1)
+    cells = {tuple(cell["key"]): cell["count"] for cell in found.output["confusion"]["cells"]}
+    assert len(cells) == len(LABELS) * (len(LABELS) + 1)
+    assert sum(cells.values()) == pytest.approx(truth["test_examples"], abs=6)
+    assert "trained with differential privacy" in " ".join(found.card["not_protected"])
+    assert privacy.ledger.balance(AccountKey(UNIT.namespace, "bank", "bank")).spent == 100 * 10**9
+
+
+def test_release__refusals__nothing_charged(learning: Learning, privacy: PrivacyService, version: str) -> None:
+    metrics = PrivateMetrics(learning.evaluation.judge, privacy)
+    with pytest.raises(NotFound):
+        metrics.release(version, BOTH, UNIT.namespace, actor=ADA, cost=Cost.of(1))
+    open_budget(privacy, "bank", "bank", epsilon="1")
+    for asked, cost in (((), Cost.of(1)), (BOTH, None)):
+        with pytest.raises(InvalidInput):
+            metrics.release(version, asked, UNIT.namespace, actor=ADA, cost=cost)
+    with pytest.raises(BudgetExhausted):
+        metrics.release(version, BOTH, UNIT.namespace, actor=ADA, cost=Cost.of(2))
+    assert privacy.ledger.balance(AccountKey(UNIT.namespace, "bank")).spent == 0
