@@ -69,8 +69,8 @@ def _ddl(schema: dict[str, dict[str, str]]) -> list[str]:
 def _alternate(runs: int, *measured: Callable[[], object]) -> list[float]:
     """Median CPU seconds of each function, in turns, after one round that is not counted.
 
-    Each turn calls the function several times and lets the collector run as it does in a long run: the dead trees of one
-    file are collected while the next is read, and that is part of what reading costs, ours and the peer's.
+    Each turn calls the function several times and lets the collector run as it does in a long run: the dead trees of
+    one file are collected while the next is read, and that is part of what reading costs, ours and the peer's.
     """
     seconds: list[list[float]] = [[] for _ in measured]
     for turn in range(runs + 1):

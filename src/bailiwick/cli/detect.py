@@ -20,7 +20,7 @@ from bailiwick.detection.service import DomainsFrom, domains_at
 from bailiwick.errors import InvalidInput
 from bailiwick.models.model import EpochLoss, LabelledText
 
-app = typer.Typer(help="Tag the graph, or a text, with domains.")
+app = typer.Typer(add_completion=False, help="Tag the graph, or a text, with domains.")
 
 _MOST_LINES = 1_000_000
 

@@ -12,10 +12,11 @@ from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.traffic.assign import slot, version_for
+from bailiwick.traffic.document import plan_document, record_document
 from bailiwick.traffic.model import PlanRecord, TrafficPlan
 from bailiwick.traffic.weights import parse_percent, parse_weights, percent
 
-app = typer.Typer(help="Show and shift the traffic between versions.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Show and shift the traffic between versions.", no_args_is_help=True)
 
 Domain = Annotated[str, typer.Argument(help="A domain's id.")]
 Reason = Annotated[str | None, typer.Option(help="Why, for the audit trail.")]
@@ -32,7 +33,7 @@ def show(
     traffic = flags(ctx).platform.traffic
     plans = [_plan(ctx, domain)] if domain else list(traffic.plans().values())
     if flags(ctx).json:
-        print_json([_document(plan) for plan in plans])
+        print_json([plan_document(plan) for plan in plans])
         return
     rows = [
         (plan.domain, plan.revision, version, percent(weight))
@@ -41,7 +42,10 @@ def show(
     ]
     print_table("Traffic", ("domain", "revision", "version", "share"), rows)
     if not plans:
-        out.print("Nothing is deployed yet. Next: bailiwick deploy DOMAIN")
+        out.print("Nothing is deployed yet. Next: [bold]bailiwick deploy DOMAIN[/]")
+    elif len(plans) == 1 and len(plans[0].weights) > 1:
+        name = plans[0].domain
+        out.print(f"Next: [bold]bailiwick traffic promote {name}[/], or [bold]bailiwick rollback {name}[/]")
 
 
 @app.command(
@@ -103,7 +107,7 @@ def at(
             remedy=f"see `bailiwick traffic history {domain}`",
         )
     if flags(ctx).json:
-        print_json(_record_document(record))
+        print_json(record_document(record))
         return
     _print_records(f"{domain} at {asked:%Y-%m-%d %H:%M:%S}Z", [record])
 
@@ -112,8 +116,10 @@ def at(
 def history(ctx: typer.Context, domain: Domain, limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20) -> None:
     """Every change of a domain's traffic, newest first."""
     records = flags(ctx).platform.traffic.history(domain, limit=limit)
+    if not records:
+        raise _nothing_deployed(domain)
     if flags(ctx).json:
-        print_json([_record_document(record) for record in records])
+        print_json([record_document(record) for record in records])
         return
     _print_records(f"Traffic of {domain}", records)
 
@@ -136,13 +142,17 @@ def who(
 def _plan(ctx: typer.Context, domain: str) -> TrafficPlan:
     plan = flags(ctx).platform.traffic.plan(domain)
     if plan is None:
-        raise NotFound(
-            f"nothing is deployed in {domain!r}",
-            what="domain",
-            requested=domain,
-            remedy=f"deploy its newest version with `bailiwick deploy {domain}`",
-        )
+        raise _nothing_deployed(domain)
     return plan
+
+
+def _nothing_deployed(domain: str) -> NotFound:
+    return NotFound(
+        f"nothing is deployed in {domain!r}",
+        what="domain",
+        requested=domain,
+        remedy=f"deploy its newest version with `bailiwick deploy {domain}`",
+    )
 
 
 def _instant(text: str) -> datetime:
@@ -157,7 +167,7 @@ def _instant(text: str) -> datetime:
 
 def _print_plan(ctx: typer.Context, plan: TrafficPlan) -> None:
     if flags(ctx).json:
-        print_json(_document(plan))
+        print_json(plan_document(plan))
         return
     shares = ", ".join(f"{version} {percent(weight)}" for version, weight in plan.weights.items())
     out.print(f"[bold green]{plan.domain}[/] is now served by {shares} (plan revision {plan.revision}).")
@@ -168,14 +178,18 @@ def _print_records(title: str, records: Sequence[PlanRecord]) -> None:
         (
             record.plan.revision,
             record.at,
-            ", ".join(f"{version} {percent(weight)}" for version, weight in record.plan.weights.items()),
-            record.change + (f" to revision {record.restores}" if record.restores else ""),
-            record.actor,
-            record.reason,
+            "\n".join(f"{percent(weight)} {version}" for version, weight in record.plan.weights.items()),
+            _change(record),
         )
         for record in records
     ]
-    print_table(title, ("revision", "since", "served by", "change", "who", "why"), rows)
+    print_table(title, ("rev", "since (UTC)", "served by", "change"), rows, whole=("served by",))
+
+
+def _change(record: PlanRecord) -> str:
+    restored = f" to revision {record.restores}" if record.restores else ""
+    reason = f": {record.reason}" if record.reason else ""
+    return f"{record.change.removeprefix('traffic.')}{restored} by {record.actor}{reason}"
 
 
 def _document(plan: TrafficPlan) -> dict[str, object]:

@@ -26,7 +26,7 @@ def run(*arguments: str) -> Result:
 def test_extract__folder__prints_what_was_found_and_what_to_do_next(folder: Path) -> None:
     result = run("extract", "crm")
     assert result.exit_code == 0, result.output
-    for word in ("Assets", "Relations", "table", "Inferred foreign keys", "crm.orders.customer_id", "added", "Next:"):
+    for word in ("assets", "relations", "table", "Inferred foreign keys", "crm.orders.customer_id", "added", "Next:"):
         assert word in result.output
 
 

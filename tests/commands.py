@@ -1,0 +1,73 @@
+"""`bailiwick` command lines, each in a process of its own.
+
+`run_apart` starts an interpreter for every command, as a shell would. `run_forked` forks it from a server process that
+has imported the packages already: the same entry point, a fresh process and a real exit code, without a second of
+imports each time. The server is the one of `multiprocessing`; it has no threads of its own to be caught in a fork.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_SOURCE = Path(__file__).resolve().parents[1] / "src"
+_ENVIRONMENT = {"PYTHONPATH": str(_SOURCE), "BAILIWICK_PORT": "0"}
+_LIMIT_S = 240
+
+# What commands import when they run. Nothing of it starts a thread or opens a file when it is imported.
+_PRELOADED = ["bailiwick.cli.main", "bailiwick.platform", "alembic.command", "scipy.optimize", "scipy.special"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    exit_code: int | None
+    output: str
+    errors: str
+
+
+def run_apart(line: str, folder: Path) -> Done:
+    """Run ``bailiwick ...`` in a folder, in an interpreter of its own."""
+    words = [sys.executable, "-m", "bailiwick", *_words(line)]
+    environment = {**os.environ, **_ENVIRONMENT}
+    done = subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, timeout=_LIMIT_S, check=False
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def run_forked(line: str, folder: Path) -> Done:
+    """Run ``bailiwick ...`` in a folder, in a process forked from one that has imported what it needs."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    output, errors = folder / ".stdout", folder / ".stderr"
+    process = context.Process(target=_command, args=(_words(line), str(folder), str(output), str(errors)))
+    process.start()
+    process.join(_LIMIT_S)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    return Done(process.exitcode, output.read_text("utf-8"), errors.read_text("utf-8"))
+
+
+def _words(line: str) -> list[str]:
+    return shlex.split(line, comments=True)[1:]
+
+
+def _command(words: list[str], folder: str, output: str, errors: str) -> None:
+    for descriptor, path in ((1, output), (2, errors)):
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    os.chdir(folder)
+    os.environ.update(_ENVIRONMENT)
+    from bailiwick.cli.main import run
+
+    sys.argv = ["bailiwick", *words]
+    run()
