@@ -107,6 +107,13 @@ def load_settings(**flags: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise InvalidInput(
+                f"there is no setting {name!r}",
+                what=name,
+                where=str(config_file()),
+                remedy="see `bailiwick config` for every setting",
+            ) from error
         raise InvalidInput(
             f"setting {name!r}: {first['msg']}",
             what=name,

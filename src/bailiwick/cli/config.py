@@ -13,7 +13,7 @@ from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.settings import Settings, config_file, file_values
 
-app = typer.Typer(help="Print every setting and where it came from.")
+app = typer.Typer(add_completion=False, help="Print every setting and where it came from.")
 
 
 @app.command()

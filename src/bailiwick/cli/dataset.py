@@ -15,7 +15,7 @@ from bailiwick.datasets.readers import Columns
 from bailiwick.datasets.splitting import Shares
 from bailiwick.graph.model import NodeKind
 
-app = typer.Typer(help="Import, list and show training data.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Import, list and show training data.", no_args_is_help=True)
 
 _USUAL = Shares()
 
@@ -95,8 +95,10 @@ def list_datasets(ctx: typer.Context) -> None:
     if flags(ctx).json:
         print_json(found)
         return
-    rows = [(d.id, d.name, d.rows, len(d.domains), d.source, d.created_at, d.created_by) for d in found]
-    print_table("Data sets", ("id", "name", "rows", "domains", "source", "made", "by"), rows)
+    rows = [(d.id, d.rows, len(d.domains), d.source, d.created_at) for d in found]
+    print_table("Data sets", ("id", "rows", "domains", "source", "made (UTC)"), rows)
+    if not found:
+        out.print("None yet. Next: [bold]bailiwick dataset import FILE[/]")
 
 
 @app.command("show")

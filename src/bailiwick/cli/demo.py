@@ -27,7 +27,7 @@ _SHOWN = 6
 _USERS = 300
 _LIVE_QUERIES = 200
 
-app = typer.Typer(help="Run the whole way on a sample estate, then serve it.")
+app = typer.Typer(add_completion=False, help="Run the whole way on a sample estate, then serve it.")
 
 
 @app.command()

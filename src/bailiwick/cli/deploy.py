@@ -16,7 +16,7 @@ from bailiwick.errors import GateFailed
 from bailiwick.traffic.model import SLOTS
 from bailiwick.traffic.weights import parse_percent, percent
 
-app = typer.Typer(help="Deploy a version if the gates allow it.")
+app = typer.Typer(add_completion=False, help="Deploy a version if the gates allow it.")
 
 
 @app.command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.markup import escape
@@ -22,7 +23,7 @@ from bailiwick.detection.model import (
 
 _SHOWN_CHARACTERS = 60
 _SHOWN_WORDS = 15
-_SHOWN_KINDS = {"tables": ("table", "view"), "columns": ("column",), "statements": ("statement",), "jobs": ("job",)}
+_SHOWN_KINDS = {"tables": ("table", "view"), "columns": ("column",), "statements": ("statement",)}
 _METHODS = (MANUAL, KEYWORD, CLASSIFIER, LINEAGE)
 
 
@@ -111,34 +112,37 @@ def print_run(report: DetectionReport) -> None:
         out.print("The graph is empty, so nothing was tagged. Next: [bold]bailiwick extract PATH[/]")
         return
     print_table(
-        f"Tagged by {report.run}",
-        ("domain", *_SHOWN_KINDS, "other assets", "relations"),
+        "Assets by the domain that they belong to most",
+        ("domain", "assets", "relations", *_SHOWN_KINDS, "other"),
         [(each.domain, *_by_kind(each)) for each in report.domains],
     )
-    methods = [method for method in _METHODS if any(method in each.by_method for each in report.domains)]
-    print_table(
-        "By what",
-        ("domain", *methods, "such as"),
-        [
-            (each.domain, *(each.by_method.get(method, 0) for method in methods), ", ".join(each.examples))
-            for each in report.domains
-        ],
-    )
+    width = max((len(each.domain) for each in report.domains), default=0)
+    for each in report.domains:
+        if each.examples:
+            out.print(f"  {each.domain:<{width}}  such as {', '.join(each.examples)}", markup=False, soft_wrap=True)
     out.print(
         f"Tagged {report.tagged_nodes:,} of {report.nodes:,} assets ({report.abstained:.1%} belong to no domain) "
-        f"and {report.tagged_edges:,} of {report.edges:,} relations."
+        f"and {report.tagged_edges:,} of {report.edges:,} relations, by {_methods(report)}."
     )
-    if report.domains:
-        shown = next((each.examples[0] for each in report.domains if each.examples), "NAME")
-        out.print(f"\nWhy: [bold]bailiwick detect --asset {escape(shown)}[/]")
+    shown = next((each.examples[0] for each in report.domains if each.examples), None)
+    if shown is not None:
+        out.print(f"Why: [bold]bailiwick detect --asset {escape(shown)}[/]")
+
+
+def _methods(report: DetectionReport) -> str:
+    together: Counter[str] = Counter()
+    for each in report.domains:
+        together.update(each.by_method)
+    return ", ".join(f"{method} {together[method]:,}" for method in _METHODS if together[method]) or "nothing"
 
 
 def _by_kind(summary: DomainSummary) -> list[int]:
-    """Counts of the kinds that have a column, of the other assets, and of relations."""
+    """Counts of assets, of relations, of the kinds that have a column, and of the other assets."""
     counts = dict(summary.by_kind)
-    shown = [sum(counts.pop(kind, 0) for kind in kinds) for kinds in _SHOWN_KINDS.values()]
     relations = counts.pop("relation", 0)
-    return [*shown, sum(counts.values()), relations]
+    assets = sum(counts.values())
+    shown = [sum(counts.pop(kind, 0) for kind in kinds) for kinds in _SHOWN_KINDS.values()]
+    return [assets, relations, *shown, sum(counts.values())]
 
 
 def _score(scores: dict[str, float], name: str) -> str:

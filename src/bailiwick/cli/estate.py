@@ -14,7 +14,7 @@ from bailiwick.errors import Conflict
 
 SAMPLE = Path(__file__).resolve().parents[1] / "estate"
 
-app = typer.Typer(help="Copy the sample estate here.")
+app = typer.Typer(add_completion=False, help="Copy the sample estate here.")
 
 
 @app.command()

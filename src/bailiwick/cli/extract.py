@@ -10,16 +10,16 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from bailiwick.cli.console import err, out, print_json, print_table, progress_bar
+from bailiwick.cli.console import counted, err, out, print_json, print_table, progress_bar
 from bailiwick.cli.context import flags
 from bailiwick.extraction.model import Outcome, StatementOutcome
 from bailiwick.extraction.open_lineage import write_events
 from bailiwick.extraction.report import ExtractionReport, FileStatus
 from bailiwick.extraction.service import DEFAULT_DIALECT
 
-app = typer.Typer(help="Read files into the knowledge graph.")
+app = typer.Typer(add_completion=False, help="Read files into the knowledge graph.")
 
-_SHOWN = 20
+_SHOWN = 8
 _WIDEST = 300
 _COLOURS = {Outcome.PARSED: "green", Outcome.FALLBACK: "yellow", Outcome.ERROR: "red", Outcome.TIMEOUT: "red"}
 _INCOMPLETE = 1
@@ -52,8 +52,8 @@ def extract(
     Only what changed since the last time is read again. Elements that are gone are removed (they can come back) once
     every file could be read.
 
-    Exit status: 0 when every file could be read; 1 when some could not (the rest is stored, the reasons are recorded);
-    2 when a path or option is wrong, and nothing was done.
+    Exit status: 0 when every file and statement could be read; 1 when some could not (the rest is stored, the reasons
+    are recorded); 2 when a path or option is wrong, and nothing was done.
 
     Examples:
         bailiwick extract ./warehouse
@@ -88,7 +88,7 @@ def extract(
         print_json(_as_json(report, explain=explain))
     else:
         _print(report, explain=explain)
-    if report.failed:
+    if report.failed or any(report.outcomes.get(outcome) for outcome in (Outcome.ERROR, Outcome.TIMEOUT)):
         raise typer.Exit(_INCOMPLETE)
 
 
@@ -105,14 +105,16 @@ def _as_json(report: ExtractionReport, *, explain: bool) -> dict[str, Any]:
 def _print(report: ExtractionReport, *, explain: bool) -> None:
     if explain:
         _print_statements(report.statements)
-    by_kind = Counter((file.kind, file.status.value) for file in report.files)
-    statuses = [status.value for status in FileStatus]
-    kinds = sorted({kind for kind, _ in by_kind})
-    print_table("Files", ("kind", *statuses), [(kind, *(by_kind[kind, s] for s in statuses)) for kind in kinds])
-    print_table("Assets", ("kind", "count"), report.assets.items())
-    print_table("Relations", ("kind", "count"), report.relations.items())
-    if report.outcomes:
-        print_table("Statements, tables and jobs", ("outcome", "count"), report.outcomes.items())
+    statuses = Counter(file.status.value for file in report.files)
+    kinds = Counter(file.kind for file in report.files if file.status is not FileStatus.SKIPPED)
+    rows = [
+        ("files", ", ".join(f"{statuses[status.value]:,} {status.value}" for status in FileStatus)),
+        ("of kind", counted(kinds)),
+        ("statements, tables, jobs", counted(report.outcomes)),
+        ("assets", counted(report.assets)),
+        ("relations", counted(report.relations)),
+    ]
+    print_table("What was found", ("what", "how many"), [row for row in rows if row[1]])
     problems = [statement for statement in report.statements if _is_problem(statement)]
     if problems and not explain:
         _print_statements(problems[:_SHOWN], title="Not simply parsed")

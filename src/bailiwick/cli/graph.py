@@ -10,17 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
-from bailiwick.cli.console import err, out, print_json, print_table
+from bailiwick.cli.console import counted, err, out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.cli.graph_views import node_line, node_view, place_of, print_node, walk_tree
-from bailiwick.errors import InvalidInput
+from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.graph.export import export as export_text
 from bailiwick.graph.lineage import lineage, resolve
 from bailiwick.graph.model import EdgeKind, Node, NodeKind, Tag
 from bailiwick.graph.ports import MANUAL
 from bailiwick.graph.ports import Direction as Way
 
-app = typer.Typer(help="Look into the knowledge graph.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Look into the knowledge graph.", no_args_is_help=True)
 
 Asset = Annotated[str, typer.Argument(help="An id, a qualified name, or kind:name, such as table:crm.customer.")]
 Depth = Annotated[int, typer.Option(min=1, max=3, help="Steps to follow.")]
@@ -53,12 +53,13 @@ def stats(ctx: typer.Context) -> None:
     if not found.nodes:
         out.print("The graph is empty. Next:\n  bailiwick extract PATH")
         return
-    print_table("Assets", ("kind", "count"), sorted(found.nodes.items()))
-    print_table("Relations", ("kind", "count"), sorted(found.edges.items()))
-    if found.domains:
-        print_table("Tagged with", ("domain", "count"), sorted(found.domains.items()))
-    else:
-        out.print("Nothing is tagged with a domain yet. Next:\n  bailiwick detect")
+    rows = [
+        ("assets", counted(found.nodes)),
+        ("relations", counted(found.edges)),
+        ("tagged with", counted(found.domains) or "no domain yet"),
+    ]
+    print_table("The graph", ("what", "how many"), rows)
+    out.print(f"Next: [bold]bailiwick {'graph find TEXT' if found.domains else 'detect'}[/]")
 
 
 @app.command()
@@ -163,6 +164,13 @@ def export(
         text = export_text(store.nodes(), store.edges(), form.value)
     else:
         part = store.subgraph(domain, min_score=min_score)
+        if not part.nodes:
+            raise NotFound(
+                f"no asset is tagged with {domain!r}",
+                what="--domain",
+                requested=domain,
+                remedy="see `bailiwick graph stats`, or tag the graph with `bailiwick detect`",
+            )
         text = export_text(part.nodes, part.edges, form.value)
     if to is None:
         sys.stdout.writelines(text)
@@ -228,6 +236,7 @@ def _domains(tags: Sequence[Tag]) -> dict[str, list[str]]:
 
 def _print_nodes(title: str, nodes: Sequence[Node], domains: dict[str, list[str]]) -> None:
     rows: list[tuple[Any, ...]] = [
-        (node.kind.value, node.qualified_name, ", ".join(domains.get(node.id, ())), place_of(node)) for node in nodes
+        (node.kind.value, node.qualified_name, ", ".join(domains.get(node.id, ())), place_of(node).rpartition("/")[2])
+        for node in nodes
     ]
     print_table(title, ("kind", "name", "domains", "seen in"), rows)

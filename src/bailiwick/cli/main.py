@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from bailiwick import __version__
+from bailiwick.cli.boundary import let_through, typed
 from bailiwick.cli.console import fail
 from bailiwick.cli.context import Flags
 from bailiwick.errors import BailiwickError
@@ -67,11 +69,15 @@ class LazyCommands(TyperGroup):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run, and turn a typed error into a message and an exit code."""
+        """Run, and turn every error into a message and an exit code."""
         try:
             return super().invoke(ctx)
-        except BailiwickError as error:
-            fail(error, as_json=bool(ctx.params.get("json")))
+        except (TyperException, typer.Exit, typer.Abort, BrokenPipeError):
+            raise  # typer has its own way with them
+        except Exception as error:
+            if not isinstance(error, BailiwickError) and let_through():
+                raise
+            fail(typed(error), as_json=bool(ctx.params.get("json")))
 
 
 app = typer.Typer(
@@ -100,6 +106,6 @@ def root(
 def run() -> None:
     """Entry point of the `bailiwick` command."""
     try:
-        app()
+        app(prog_name="bailiwick")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -12,6 +12,7 @@ from bailiwick.cli.context import flags
 from bailiwick.cli.evaluation import print_evaluation
 
 app = typer.Typer(
+    add_completion=False,
     help="List and show model versions and their evaluations. A domain stands for its newest version.",
     no_args_is_help=True,
 )
@@ -29,22 +30,26 @@ def list_versions(
     if flags(ctx).json:
         print_json(found)
         return
-    columns = ("version", "labels", "accuracy", "F1", "p95 ms", "MB", "from")
+    columns = ("version", "labels", "accuracy", "p95 ms", "fine-tuned from")
     rows = [
         (
             v.id,
             len(v.card.get("labels", ())),
-            v.metrics.get("accuracy"),
-            v.metrics.get("macro_f1"),
-            v.metrics.get("latency_p95_ms"),
-            round(v.artefact_bytes / 1e6, 2),
+            _rounded(v.metrics.get("accuracy")),
+            _rounded(v.metrics.get("latency_p95_ms")),
             v.parent,
         )
         for v in found
     ]
     print_table("Model versions", columns, rows)
-    if not found:
-        out.print("None yet: [bold]bailiwick train DOMAIN --dataset NAME[/]")
+    if found:
+        out.print(f"Next: [bold]bailiwick model show {found[0].id}[/]", soft_wrap=True)
+    else:
+        out.print("None yet. Next: [bold]bailiwick train DOMAIN --dataset NAME[/]")
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 @app.command("show")

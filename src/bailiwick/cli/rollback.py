@@ -11,7 +11,7 @@ from bailiwick.cli.context import flags
 from bailiwick.delivery.document import rollback_document
 from bailiwick.traffic.weights import percent
 
-app = typer.Typer(help="Go back to the version served before.")
+app = typer.Typer(add_completion=False, help="Go back to the version served before.")
 
 
 @app.command(epilog="Example:  bailiwick rollback cards --reason 'wrong answers on refunds'")

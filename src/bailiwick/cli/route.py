@@ -17,7 +17,7 @@ from bailiwick.gateway.sources import PlatformSources
 from bailiwick.gateway.targets import targets
 from bailiwick.routing.model import AUTO
 
-app = typer.Typer(help="Explain where the gateway sends a query.")
+app = typer.Typer(add_completion=False, help="Explain where the gateway sends a query.")
 
 
 @app.command("explain")

@@ -16,7 +16,7 @@ from bailiwick.traffic.document import plan_document, record_document
 from bailiwick.traffic.model import PlanRecord, TrafficPlan
 from bailiwick.traffic.weights import parse_percent, parse_weights, percent
 
-app = typer.Typer(help="Show and shift the traffic between versions.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Show and shift the traffic between versions.", no_args_is_help=True)
 
 Domain = Annotated[str, typer.Argument(help="A domain's id.")]
 Reason = Annotated[str | None, typer.Option(help="Why, for the audit trail.")]
@@ -42,7 +42,10 @@ def show(
     ]
     print_table("Traffic", ("domain", "revision", "version", "share"), rows)
     if not plans:
-        out.print("Nothing is deployed yet. Next: bailiwick deploy DOMAIN")
+        out.print("Nothing is deployed yet. Next: [bold]bailiwick deploy DOMAIN[/]")
+    elif len(plans) == 1 and len(plans[0].weights) > 1:
+        name = plans[0].domain
+        out.print(f"Next: [bold]bailiwick traffic promote {name}[/], or [bold]bailiwick rollback {name}[/]")
 
 
 @app.command(
@@ -113,6 +116,8 @@ def at(
 def history(ctx: typer.Context, domain: Domain, limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20) -> None:
     """Every change of a domain's traffic, newest first."""
     records = flags(ctx).platform.traffic.history(domain, limit=limit)
+    if not records:
+        raise _nothing_deployed(domain)
     if flags(ctx).json:
         print_json([record_document(record) for record in records])
         return
@@ -137,13 +142,17 @@ def who(
 def _plan(ctx: typer.Context, domain: str) -> TrafficPlan:
     plan = flags(ctx).platform.traffic.plan(domain)
     if plan is None:
-        raise NotFound(
-            f"nothing is deployed in {domain!r}",
-            what="domain",
-            requested=domain,
-            remedy=f"deploy its newest version with `bailiwick deploy {domain}`",
-        )
+        raise _nothing_deployed(domain)
     return plan
+
+
+def _nothing_deployed(domain: str) -> NotFound:
+    return NotFound(
+        f"nothing is deployed in {domain!r}",
+        what="domain",
+        requested=domain,
+        remedy=f"deploy its newest version with `bailiwick deploy {domain}`",
+    )
 
 
 def _instant(text: str) -> datetime:
@@ -169,11 +178,30 @@ def _print_records(title: str, records: Sequence[PlanRecord]) -> None:
         (
             record.plan.revision,
             record.at,
-            ", ".join(f"{version} {percent(weight)}" for version, weight in record.plan.weights.items()),
-            record.change + (f" to revision {record.restores}" if record.restores else ""),
-            record.actor,
-            record.reason,
+            "\n".join(f"{percent(weight)} {version}" for version, weight in record.plan.weights.items()),
+            _change(record),
         )
         for record in records
     ]
-    print_table(title, ("revision", "since", "served by", "change", "who", "why"), rows)
+    print_table(title, ("rev", "since (UTC)", "served by", "change"), rows, whole=("served by",))
+
+
+def _change(record: PlanRecord) -> str:
+    restored = f" to revision {record.restores}" if record.restores else ""
+    reason = f": {record.reason}" if record.reason else ""
+    return f"{record.change.removeprefix('traffic.')}{restored} by {record.actor}{reason}"
+
+
+def _document(plan: TrafficPlan) -> dict[str, object]:
+    return {"domain": plan.domain, "revision": plan.revision, "weights": plan.weights, "ranges": plan.ranges}
+
+
+def _record_document(record: PlanRecord) -> dict[str, object]:
+    return {
+        **_document(record.plan),
+        "since": record.at,
+        "change": record.change,
+        "actor": record.actor,
+        "reason": record.reason,
+        "restores": record.restores,
+    }

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bailiwick.cli.console import err, out, print_json, progress_bar
+from bailiwick.cli.console import err, out, print_json, print_table, progress_bar
 from bailiwick.cli.context import Flags, flags
 from bailiwick.cli.evaluation import print_evaluation
 from bailiwick.errors import BailiwickError, InvalidInput
@@ -15,7 +15,7 @@ from bailiwick.models.catalogue import DEFAULT_FAMILY
 from bailiwick.models.model import EpochLoss
 from bailiwick.training.model import TrainingRun
 
-app = typer.Typer(help="Train and evaluate a domain's model.")
+app = typer.Typer(add_completion=False, help="Train and evaluate a domain's model.")
 
 Settings = dict[str, float | int | str | bool]
 
@@ -63,13 +63,17 @@ def train(
             err.print(f"[bold red]{name}:[/] {error}", highlight=False)
             continue
         done.append({"run": run, "evaluation": evaluation})
-        if not root.json:
+        if not root.json and not every:
             _report(run, evaluation)
     if root.json:
         print_json(done if every else done[0])
-    elif done and not failed:
+    elif done:
+        if every:
+            print_table("Trained, and judged on unseen texts", _COLUMNS, [_row(**each) for each in done])
         last: TrainingRun = done[-1]["run"]
-        out.print(f"Next: [bold]bailiwick model list[/], or [bold]bailiwick deploy {last.version}[/]")
+        out.print(
+            f"Next: [bold]bailiwick deploy {last.domain}[/]; more of it: [bold]bailiwick model show {last.domain}[/]"
+        )
     if failed:
         raise failed[0]
 
@@ -103,6 +107,21 @@ def _train_one(
         )
     assert run.version is not None
     return run, root.platform.evaluation.evaluate(run.version, actor=root.actor())
+
+
+_COLUMNS = ("version", "accuracy", "95 % interval", "val. loss", "weakest label")
+
+
+def _row(run: TrainingRun, evaluation: Evaluation) -> tuple[Any, ...]:
+    m = evaluation.metrics
+    weakest = min(evaluation.labels, key=lambda score: (score.f1, score.label))
+    return (
+        run.version,
+        f"{m['accuracy']:.3f}",
+        f"{m['accuracy_low']:.3f}-{m['accuracy_high']:.3f}",
+        f"{m['validation_loss']:.3f}" if "validation_loss" in m else None,
+        weakest.label,
+    )
 
 
 def _report(run: TrainingRun, evaluation: Evaluation) -> None:

@@ -118,7 +118,10 @@ class LearningReport:
 
 @dataclass(frozen=True, slots=True)
 class DomainSummary:
-    """What a run tagged with one domain: elements by kind and by method, and some of their names."""
+    """What belongs to one domain after a run: elements by kind and by method, and the names of one to three.
+
+    An element that carries several tags counts for the domain of its best one only.
+    """
 
     domain: str
     by_kind: Mapping[str, int]

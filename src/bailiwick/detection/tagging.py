@@ -69,28 +69,38 @@ def tags_of_run(
 
 
 def summarise(nodes: Mapping[str, Node], edges: Sequence[Edge], tags: Sequence[Tag]) -> tuple[DomainSummary, ...]:
-    """What each domain has, most elements first. The names shown are tables first, best scores first."""
+    """What belongs to each domain, most elements first; what carries several tags counts for the best one.
+
+    The names shown are those that people know: tables first, best scores first, statements never.
+    """
     relations = {edge.id for edge in edges}
-    found: dict[str, list[Tag]] = {}
-    for tag in tags:
+    best: dict[str, Tag] = {}
+    for tag in sorted(tags, key=lambda tag: (-tag.score, tag.method == LINEAGE, tag.domain)):
         if tag.element_id in nodes or tag.element_id in relations:
-            found.setdefault(tag.domain, []).append(tag)
-    summaries = []
-    for domain, own in found.items():
-        kinds = Counter(str(nodes[tag.element_id].kind) if tag.element_id in nodes else "relation" for tag in own)
-        best = sorted(
-            (tag for tag in own if tag.element_id in nodes),
-            key=lambda tag: (_PLACE.get(nodes[tag.element_id].kind, len(_PLACE)), -tag.score, tag.method == LINEAGE),
+            best.setdefault(tag.element_id, tag)
+    found: dict[str, list[Tag]] = {}
+    for tag in best.values():
+        found.setdefault(tag.domain, []).append(tag)
+    summaries = [
+        DomainSummary(
+            domain=domain,
+            by_kind=dict(sorted(Counter(_kind(nodes, tag.element_id) for tag in own).items())),
+            by_method=dict(sorted(Counter(tag.method for tag in own).items())),
+            examples=_known_by_name(nodes, own),
         )
-        summaries.append(
-            DomainSummary(
-                domain=domain,
-                by_kind=dict(sorted(kinds.items())),
-                by_method=dict(sorted(Counter(tag.method for tag in own).items())),
-                examples=tuple(nodes[tag.element_id].qualified_name for tag in best[:_SHOWN]),
-            )
-        )
+        for domain, own in found.items()
+    ]
     return tuple(sorted(summaries, key=lambda each: (-sum(each.by_kind.values()), each.domain)))
+
+
+def _kind(nodes: Mapping[str, Node], element: str) -> str:
+    return str(nodes[element].kind) if element in nodes else "relation"
+
+
+def _known_by_name(nodes: Mapping[str, Node], tags: Sequence[Tag]) -> tuple[str, ...]:
+    named = [tag for tag in tags if tag.element_id in nodes and nodes[tag.element_id].kind in _PLACE]
+    named.sort(key=lambda tag: (_PLACE[nodes[tag.element_id].kind], -tag.score, tag.method == LINEAGE))
+    return tuple(nodes[tag.element_id].qualified_name for tag in named[:_SHOWN])
 
 
 def is_manual(tag: Tag) -> bool:

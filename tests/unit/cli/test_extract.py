@@ -26,7 +26,7 @@ def run(*arguments: str) -> Result:
 def test_extract__folder__prints_what_was_found_and_what_to_do_next(folder: Path) -> None:
     result = run("extract", "crm")
     assert result.exit_code == 0, result.output
-    for word in ("Assets", "Relations", "table", "Inferred foreign keys", "crm.orders.customer_id", "added", "Next:"):
+    for word in ("assets", "relations", "table", "Inferred foreign keys", "crm.orders.customer_id", "added", "Next:"):
         assert word in result.output
 
 
@@ -57,6 +57,22 @@ def test_extract__unreadable_file__stores_the_rest_and_exits_1(folder: Path) -> 
     assert "Could not be read" in result.output
     assert "truncated" in result.output
     assert "added" in result.output
+
+
+def test_extract__statement_that_nothing_reads__stores_the_rest_and_exits_1(folder: Path) -> None:
+    (folder / "crm" / "odd.sql").write_text("CREATE TABLE fine (id INT);\nSELECT 'never closed")
+    result = run("extract", "crm")
+    assert result.exit_code == 1
+    assert "crm/odd.sql:2  error" in result.output
+    assert "crm.fine" in run("graph", "find", "fine").output
+
+
+def test_extract__control_characters_in_names__are_shown_not_sent(folder: Path) -> None:
+    (folder / "crm" / "a\x1b[31m.json").write_text("[{")
+    result = run("extract", "crm")
+    assert result.exit_code == 1
+    assert "\x1b" not in result.output
+    assert "a\\x1b" in result.output
 
 
 def test_extract__unknown_path__exits_2(folder: Path) -> None:

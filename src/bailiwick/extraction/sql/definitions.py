@@ -91,9 +91,11 @@ class Catalogue:
         name = self._scopes.table_name(tree.args["this"])
         kind = NodeKind.VIEW if str(tree.args.get("kind")).upper() == "VIEW" else NodeKind.TABLE
         table = self.tables.get(name) or TableFact(name, kind, line=line, parser=parser, defines=False)
+        known = len(table.foreign_keys)
         for action in tree.args.get("actions") or ():
             table = self._act(table, action)
-        self.tables[table.name] = table
+        keys = (*table.foreign_keys[:known], *(replace(key, line=line) for key in table.foreign_keys[known:]))
+        self.tables[table.name] = replace(table, foreign_keys=keys)
 
     def _act(self, table: TableFact, action: Any) -> TableFact:
         kind = action.__class__
@@ -218,13 +220,13 @@ class Catalogue:
         key: tuple[str, ...] | None = None
         if not args.get("nested") and args.get("kind") is None and args["this"].__class__ is exp.DType:
             # The member's own text: hashing an enumeration's member is a call of its own
-            key = (self._scopes.dialect.grammar, args["this"]._value_)
+            key = (self._scopes.dialect.spelling, args["this"]._value_)
             if inner:
                 plain = all(item.__class__ is exp.DataTypeParam for item in inner)
                 key = (*key, *(str(item.args["this"].args.get("this")) for item in inner)) if plain else None
         if key is not None and (known := _rendered_types.get(key)) is not None:
             return known
-        rendered = restore_type(declared.sql(dialect=self._scopes.dialect.grammar or None).lower())
+        rendered = restore_type(declared.sql(dialect=self._scopes.dialect.spelling or None).lower())
         if key is not None and len(_rendered_types) < _MAX_RENDERED_TYPES:
             _rendered_types[key] = rendered
         return rendered
