@@ -151,7 +151,7 @@ class Platform:
         from bailiwick.registry.service import RegistryService
 
         artefacts = ArtefactStore(self.settings.home / "artefacts")
-        return RegistryService(self.database, self.audit, self.clock, artefacts, catalogue.family)
+        return RegistryService(self.database, self.audit, self.clock, artefacts, catalogue.model_format)
 
     @cached_property
     def training(self) -> TrainingService:
