@@ -84,9 +84,30 @@ class PolicyDenied(BailiwickError):
 
 
 class BudgetExhausted(BailiwickError):
-    """A budget does not hold what was requested of it."""
+    """A budget does not hold what was requested of it. The refusal itself costs nothing.
+
+    Args:
+        message: as for every error.
+        spent: what is gone for good.
+        held: what running work has reserved.
+        remaining: what a request may take.
+        rest: what every error takes.
+    """
 
     code = "budget_exhausted"
+
+    def __init__(
+        self, message: str, *, spent: Any = None, held: Any = None, remaining: Any = None, **rest: Any
+    ) -> None:
+        super().__init__(message, **rest)
+        self.spent = spent
+        self.held = held
+        self.remaining = remaining
+
+    def fields(self) -> dict[str, Any]:
+        """As for every error, with spent, held and remaining."""
+        own = {"spent": self.spent, "held": self.held, "remaining": self.remaining}
+        return {**super().fields(), **{key: value for key, value in own.items() if value is not None}}
 
 
 class GateFailed(BailiwickError):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bailiwick.extraction.service import ExtractionService
     from bailiwick.graph.ports import GraphStore
     from bailiwick.metrics.service import MetricsService
+    from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.service import RegistryService
     from bailiwick.traffic.service import TrafficService
     from bailiwick.training.service import TrainingService
@@ -212,6 +213,13 @@ class Platform:
             capacity=self.settings.metrics_queue,
             flush_interval_s=self.settings.metrics_interval_s,
         )
+
+    @cached_property
+    def privacy(self) -> PrivacyService:
+        """Privacy budgets, and releases charged to them."""
+        from bailiwick.privacy.service import PrivacyService
+
+        return PrivacyService(self.database, self.audit, self.clock)
 
     def close(self) -> None:
         """Give back every connection that was opened."""

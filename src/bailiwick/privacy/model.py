@@ -285,6 +285,23 @@ _LEVELS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class PrivacySettings:
+    """What an account's releases use unless they say otherwise. All of it public, none of it learnt from the data.
+
+    Args:
+        contribution_cap: rows of one unit that are used at most.
+        bounds: clamping limits by column.
+        categories: allowed values by column.
+        level: what one release may cost.
+    """
+
+    contribution_cap: int | None = None
+    bounds: Mapping[str, ColumnBounds] = field(default_factory=dict)
+    categories: Mapping[str, Categories] = field(default_factory=dict)
+    level: Level | None = None
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class AccountKey:
     """Which budget. Never one per analyst or key: those could pool what they learn.
@@ -304,6 +321,26 @@ class AccountKey:
         _named(self.lineage, "account.lineage")
         if self.domain:
             _named(self.domain, "account.domain")
+
+    @classmethod
+    def parse(cls, text: str) -> AccountKey:
+        """Read ``namespace/lineage`` or ``namespace/lineage/domain``.
+
+        >>> AccountKey.parse("customers/queries/cards").domain
+        'cards'
+
+        Raises:
+            InvalidInput: it is neither.
+        """
+        parts = text.split("/")
+        if len(parts) not in (2, 3) or not all(parts):
+            raise InvalidInput(
+                f"{text[:200]!r} names no privacy budget",
+                what="account",
+                requested=text[:200],
+                allowed="NAMESPACE/LINEAGE, or NAMESPACE/LINEAGE/DOMAIN",
+            )
+        return cls(*parts)
 
     @property
     def whole(self) -> AccountKey:
@@ -364,6 +401,55 @@ class Balance:
         return self.cap_delta - self.spent_delta - self.held_delta
 
 
+class EntryKind(Enum):
+    """What an entry of an account records."""
+
+    OPEN = "open"
+    HOLD = "hold"
+    START = "start"
+    SPEND = "spend"
+    REFUND = "refund"
+    RESET = "reset"
+    STORE = "store"
+    """The output of a charge that recovery had already counted as spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of an account's history. Lines are only added, and each carries the hash of the one before.
+
+    Args:
+        key: of the account.
+        number: 1, 2, 3, ... in the account.
+        at: when.
+        kind: what happened.
+        charge: the charge that caused it; None for opening and resets.
+        spent, held: how the balance changed, in 1e-9 of the account's currency.
+        spent_delta, held_delta: how the deltas changed, in 1e-18.
+        actor: who asked.
+        document: cost, hashes, or the account's terms, in canonical JSON.
+        previous: hash of the entry before; "" for the first.
+    """
+
+    key: AccountKey
+    number: int
+    at: datetime
+    kind: EntryKind
+    charge: str | None
+    spent: int
+    held: int
+    spent_delta: int
+    held_delta: int
+    actor: str
+    document: str
+    previous: str
+
+    @property
+    def hash(self) -> str:
+        """Sha256 over every field, and through ``previous`` over every entry before."""
+        return digest(self)
+
+
 @dataclass(frozen=True, slots=True)
 class MechanismUse:
     """One mechanism of a plan, with everything that determines its guarantee.
@@ -401,11 +487,6 @@ class ReleasePlan:
     not_protected: tuple[str, ...] = ()
     libraries: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def hash(self) -> str:
-        """Sha256 of the plan in canonical JSON."""
-        return digest(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Charge:
@@ -417,7 +498,7 @@ class Charge:
         keys: the accounts debited, sorted.
         cost: what was asked for.
         state: see `ChargeState`.
-        plan_hash: of the plan that was charged for.
+        plan_hash: of the terms and the plan that were charged for, see `plan_hash`.
         held_at: when it was made.
         expires_at: a charge still held then is refunded by recovery.
     """
@@ -453,9 +534,9 @@ class ReportCard:
     not_protected: tuple[str, ...]
     reset_policy: str
     libraries: Mapping[str, str]
-    namespace: str
-    lineage: str
-    domain: str | None
+    accounts: tuple[str, ...]
+    lineages: tuple[str, ...]
+    domains: tuple[str, ...]
     charge: str
     plan_hash: str
     output_hash: str
@@ -470,6 +551,11 @@ class Release:
     card: Mapping[str, Any]
     output: Any
     replayed: bool
+
+
+def plan_hash(terms: ReleaseTerms, plan: ReleasePlan) -> str:
+    """Sha256 of what was fixed before the data was touched, as report cards show it."""
+    return digest({"terms": terms, "plan": plan})
 
 
 def canonical(document: Any) -> str:

@@ -1,0 +1,250 @@
+"""Private releases: nothing is computed before its whole cost is booked, and what was released is never drawn again."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from bailiwick import __version__
+from bailiwick.clock import Clock
+from bailiwick.errors import BailiwickError, Conflict, InvalidInput
+from bailiwick.governance.audit import Actor, AuditTrail
+from bailiwick.privacy import store
+from bailiwick.privacy.amounts import ATTO, NANO, decimal_text
+from bailiwick.privacy.documents import parse_settings, settings_document
+from bailiwick.privacy.ledger import Ledger
+from bailiwick.privacy.model import (
+    Account,
+    AccountKey,
+    Balance,
+    Charge,
+    ChargeState,
+    PrivacySettings,
+    Release,
+    ReleasePlan,
+    ReleaseTerms,
+    ReportCard,
+    digest,
+    plan_hash,
+)
+from bailiwick.storage.database import Database
+
+LEFT_BEHIND_AFTER = timedelta(hours=1)
+"""A charge that has been running for so long is taken for one whose process crashed."""
+
+
+class PrivacyService:
+    """Budgets, their settings, and releases that are charged to them."""
+
+    def __init__(self, database: Database, audit: AuditTrail, clock: Clock) -> None:
+        self._database = database
+        self._audit = audit
+        self._clock = clock
+        self.ledger = Ledger(database, audit, clock)
+
+    def settings(self, key: AccountKey) -> PrivacySettings:
+        """What an account's releases use unless they say otherwise: the domain's own settings over the global ones."""
+        with self._database.read() as connection:
+            whole, own = store.terms(connection, key.whole), store.terms(connection, key)
+        return parse_settings(_merged(whole or {}, own or {}))
+
+    def set_settings(self, key: AccountKey, settings: PrivacySettings, actor: Actor) -> PrivacySettings:
+        """Replace an account's own settings.
+
+        Raises:
+            NotFound: the account does not exist.
+            InvalidInput: a value that cannot be accepted.
+        """
+        self.ledger.account(key)
+        after = settings_document(settings)
+        parse_settings(after)
+        with self._database.write() as connection:
+            before = store.terms(connection, key)
+            row = store.terms_row(key, after, self._clock.now())
+            self._database.upsert(connection, store.privacy_terms, [row])
+            subject = f"privacy_account:{key}"[:300]
+            self._audit.record(connection, actor, "privacy_settings.set", subject, before=before, after=after)
+        return settings
+
+    def terms(self, key: AccountKey) -> ReleaseTerms:
+        """The terms that a release from this account has unless it says otherwise.
+
+        Raises:
+            NotFound: the account does not exist.
+        """
+        account, settings = self.ledger.account(key), self.settings(key)
+        return ReleaseTerms(
+            account.unit,
+            account.adjacency,
+            settings.contribution_cap,
+            settings.bounds,
+            settings.categories,
+            account.lifetime,
+        )
+
+    def release(
+        self,
+        terms: ReleaseTerms,
+        keys: AccountKey | Sequence[AccountKey],
+        plan: ReleasePlan,
+        compute: Callable[[], Any],
+        *,
+        actor: Actor,
+        idempotency_key: str | None = None,
+        numeric: Sequence[str] = (),
+        categorical: Sequence[str] = (),
+    ) -> Release:
+        """Charge for a plan, run it, and keep its output: hold, start, compute, spend.
+
+        Args:
+            terms: must be those of the accounts in unit, adjacency and lifetime.
+            keys: the accounts to debit; the global one of each is debited too.
+            plan: everything that is going to be computed, with its cost.
+            compute: reads the data and adds the noise; gives plain JSON values. Called once, or not at all.
+            actor: who asks.
+            idempotency_key: asked again with the same key and plan, the stored release comes back, with no new noise
+                and at no cost. None: this call is a release of its own.
+            numeric: columns for which the terms must state bounds.
+            categorical: columns for which the terms must state categories.
+
+        Returns:
+            The release; its output is what is stored, so a replay is identical.
+
+        Raises:
+            InvalidInput: the terms lack something, disagree with an account, or the output is not JSON.
+            BudgetExhausted: an account does not hold the cost; nothing was touched.
+            NotFound: an account does not exist.
+            Conflict: the same release is running elsewhere, or was lost in a crash after it had touched data.
+        """
+        terms.check(numeric=numeric, categorical=categorical)
+        wanted = [keys] if isinstance(keys, AccountKey) else list(keys)
+        for key in wanted:
+            _check_agreement(terms, self.ledger.account(key))
+        # What crashed processes still hold is given back just when somebody wants it.
+        self.ledger.recover(started_for=LEFT_BEHIND_AFTER)
+        charge = self.ledger.hold(
+            wanted,
+            plan.cost,
+            idempotency_key=idempotency_key or uuid.uuid4().hex,
+            plan_hash=plan_hash(terms, plan),
+            plan={"terms": terms, "plan": plan},
+            actor=actor,
+        )
+        if charge.state is ChargeState.SPENT:
+            return self._replay(charge)
+        started = self.ledger.start(charge, actor)
+        try:
+            output = compute()
+            card = self._card(terms, plan, started, wanted, output)
+            return self.ledger.spend(started, card, output, actor)
+        except BaseException:
+            # Data may have been touched, so the budget is gone. If even this fails, recovery does the same later.
+            with suppress(BailiwickError, SQLAlchemyError):
+                self.ledger.forfeit(started, actor)
+            raise
+
+    def statistics(self, *, domain: str | None = None) -> list[dict[str, Any]]:
+        """Used, held, remaining and entries of every account, or of one domain's; amounts as exact decimals."""
+        return [
+            account_document(account, balance)
+            for account, balance in self.ledger.accounts()
+            if domain is None or account.key.domain == domain
+        ]
+
+    def _replay(self, charge: Charge) -> Release:
+        stored = self.ledger.released(charge)
+        if stored is None:
+            raise Conflict(
+                f"the release {charge.idempotency_key!r} was lost after it had touched data; its budget is spent",
+                what="idempotency_key",
+                where=charge.id,
+                requested=charge.idempotency_key,
+                remedy="use a new key to pay for it again",
+            )
+        return stored
+
+    def _card(
+        self, terms: ReleaseTerms, plan: ReleasePlan, charge: Charge, keys: Sequence[AccountKey], output: Any
+    ) -> ReportCard:
+        assert terms.unit and terms.adjacency and terms.contribution_cap and terms.lifetime  # checked before
+        cost = plan.cost
+        return ReportCard(
+            unit=terms.unit,
+            adjacency=terms.adjacency,
+            contribution_cap=terms.contribution_cap,
+            bounds=terms.bounds,
+            categories=terms.categories,
+            purpose=plan.purpose,
+            mechanisms=plan.mechanisms,
+            accounting=plan.accounting,
+            epsilon=decimal_text(cost.epsilon_nano, NANO) if cost.epsilon_nano else None,
+            delta=decimal_text(cost.delta_atto, ATTO),
+            rho=decimal_text(cost.rho_nano, NANO) if cost.rho_nano else None,
+            not_protected=plan.not_protected,
+            reset_policy=terms.lifetime.words,
+            libraries={"bailiwick": __version__, **plan.libraries},
+            accounts=tuple(str(key) for key in charge.keys),
+            lineages=tuple(sorted({key.lineage for key in keys})),
+            domains=tuple(sorted({key.domain for key in keys if key.domain})),
+            charge=charge.id,
+            plan_hash=charge.plan_hash,
+            output_hash=digest(output),
+            released_at=self._clock.now(),
+        )
+
+
+def account_document(account: Account, balance: Balance) -> dict[str, Any]:
+    """An account with its balance as JSON values; amounts are exact decimals in text."""
+    return {
+        "account": str(account.key),
+        "namespace": account.key.namespace,
+        "lineage": account.key.lineage,
+        "domain": account.key.domain or None,
+        "unit": account.unit.column,
+        "adjacency": account.adjacency.value,
+        "currency": account.currency.value,
+        "reset_policy": account.lifetime.words,
+        "created_at": account.created_at.isoformat(),
+        "cap": _pair(balance.cap, balance.cap_delta),
+        "used": _pair(balance.spent, balance.spent_delta),
+        "held": _pair(balance.held, balance.held_delta),
+        "remaining": _pair(balance.remaining, balance.remaining_delta),
+        "entries": balance.entries,
+    }
+
+
+def _pair(main: int, delta: int) -> dict[str, str]:
+    return {"amount": decimal_text(main, NANO), "delta": decimal_text(delta, ATTO)}
+
+
+def _merged(whole: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The domain's settings over the global ones; bounds and categories column by column."""
+    merged = dict(whole)
+    for name, value in own.items():
+        if name in ("bounds", "categories"):
+            merged[name] = {**(whole.get(name) or {}), **value}
+        elif value is not None:
+            merged[name] = value
+    return merged
+
+
+def _check_agreement(terms: ReleaseTerms, account: Account) -> None:
+    pairs = {
+        "unit": (terms.unit, account.unit),
+        "adjacency": (terms.adjacency, account.adjacency),
+        "lifetime": (terms.lifetime, account.lifetime),
+    }
+    for name, (stated, fixed) in pairs.items():
+        if stated != fixed:
+            raise InvalidInput(
+                f"the release states the {name} {stated!r}, the privacy budget {str(account.key)!r} has {fixed!r}",
+                what=name,
+                requested=repr(stated),
+                allowed=repr(fixed),
+                remedy="an account counts one unit, one adjacency and one lifetime only",
+            )
