@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.service import RegistryService
     from bailiwick.traffic.service import TrafficService
+    from bailiwick.training.private import PrivateTrainingService
     from bailiwick.training.service import TrainingService
 
 
@@ -220,6 +221,20 @@ class Platform:
         from bailiwick.privacy.service import PrivacyService
 
         return PrivacyService(self.database, self.audit, self.clock)
+
+    @cached_property
+    def private_training(self) -> PrivateTrainingService:
+        """Training under differential privacy."""
+        from bailiwick.models import catalogue
+        from bailiwick.training.private import PrivateTrainingService
+
+        return PrivateTrainingService(
+            self.training,
+            self.datasets,
+            self.privacy,
+            catalogue.private_family,
+            check_domain=lambda domain: self.domains.get(domain),
+        )
 
     def close(self) -> None:
         """Give back every connection that was opened."""

@@ -5,8 +5,8 @@ clip it to ``clip``, add the sums, add Gaussian noise, divide by a batch size th
 al., "Deep learning with differential privacy", 2016; per unit instead of per example: McMahan et al., 2018).
 
 Accounting is Rényi differential privacy at integer orders (and any order where nothing is sampled), through
-dp-accounting. Its bound holds for the discrete Gaussian as for the continuous one: the divergence of order ``a`` between
-two shifted discrete Gaussians is at most ``a * shift**2 / (2 * sigma**2)`` (Canonne, Kamath and Steinke 2020, Theorem
+dp-accounting. Its bound holds for the discrete Gaussian as for the continuous one: the divergence of order ``a``
+between two shifted discrete Gaussians is at most ``a * shift**2 / (2 * sigma**2)`` (Canonne, Kamath and Steinke 2020, Theorem
 4), the sampled bound of an integer order is a sum of such terms (Mironov, Talwar and Zhang 2019, Section 3.3), and
 mirroring swaps the two, so the order of the neighbours does not matter (same, Theorem 5). PLD would be tighter but is
 not proven for the discrete noise.
@@ -18,7 +18,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bailiwick.errors import InvalidInput
+from bailiwick.errors import InvalidInput, Unavailable
 from bailiwick.privacy.training_noise import SAMPLE_RATE_STEPS
 
 ACCOUNTING = "Rényi, integer orders (dp-accounting)"
@@ -83,8 +83,15 @@ def epsilon(plan: PrivateTrainingPlan) -> float:
     >>> round(epsilon(PrivateTrainingPlan(1.0, 12, 4.0, 0.5, 1, 1e-5)), 3)
     4.154
     """
-    from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent
-    from dp_accounting.rdp import RdpAccountant
+    try:
+        from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent
+        from dp_accounting.rdp import RdpAccountant
+    except ImportError as error:
+        raise Unavailable(
+            "planning a private training needs the package dp-accounting",
+            what="dp-accounting",
+            remedy="pip install 'bailiwick[privacy]'",
+        ) from error
 
     everyone = plan.sample_rate == 1
     step: Any = GaussianDpEvent(plan.noise_multiplier)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bailiwick.errors import Unavailable
+
 Integers = NDArray[np.int64]
 
 SAMPLE_RATE_STEPS = 2**32
@@ -37,6 +39,15 @@ def add_discrete_gaussian(values: Integers, scale: float) -> Integers:
     return np.asarray(noisy, np.int64).reshape(values.shape)
 
 
+def require_noise() -> None:
+    """Make sure that noise can be drawn, before anything is charged or touched.
+
+    Raises:
+        Unavailable: OpenDP is not installed.
+    """
+    _gaussian(1.0)
+
+
 def poisson_sample(count: int, rate: float) -> NDArray[np.bool_]:
     """Which of ``count`` units take part in a step: each with the given probability, independently."""
     threshold = min(SAMPLE_RATE_STEPS, round(rate * SAMPLE_RATE_STEPS))
@@ -47,10 +58,15 @@ def poisson_sample(count: int, rate: float) -> NDArray[np.bool_]:
 @lru_cache(maxsize=8)
 def _gaussian(scale: float) -> Any:
     # OpenDP takes a third of a second to load, and only private releases need it.
-    from opendp.domains import atom_domain, vector_domain
-    from opendp.measurements import make_gaussian
-    from opendp.metrics import l2_distance
-    from opendp.mod import enable_features
+    try:
+        from opendp.domains import atom_domain, vector_domain
+        from opendp.measurements import make_gaussian
+        from opendp.metrics import l2_distance
+        from opendp.mod import enable_features
+    except ImportError as error:
+        raise Unavailable(
+            "private training needs the package opendp", what="opendp", remedy="pip install 'bailiwick[privacy]'"
+        ) from error
 
     enable_features("contrib")
     return make_gaussian(vector_domain(atom_domain(T="i64")), l2_distance(T="f64"), scale=scale)

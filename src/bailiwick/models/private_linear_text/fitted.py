@@ -46,7 +46,7 @@ class PrivateLinearTextModel:
     def familiarity(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """The share of random letter sequences that look less familiar than each text, 0 to 1.
 
-        A private model cannot compare with its training texts, so it compares with nonsense: 0.5 is no better than that.
+        A private model cannot compare with its training texts, so it compares with nonsense: 0.5 is no better.
         """
         if not texts:
             return np.zeros(0)
