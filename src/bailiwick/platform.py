@@ -18,11 +18,13 @@ from bailiwick.storage.database import Database
 from bailiwick.storage.leases import Leases
 
 if TYPE_CHECKING:
+    from bailiwick.datasets.private_statistics import PrivateStatistics
     from bailiwick.datasets.service import DatasetService
     from bailiwick.delivery.service import DeliveryService
     from bailiwick.detection.service import DetectionService, DomainsFrom
     from bailiwick.domains.service import DomainService
     from bailiwick.domains.watch import CatalogueWatch
+    from bailiwick.evaluation.private_metrics import PrivateMetrics
     from bailiwick.evaluation.service import EvaluationService
     from bailiwick.extraction.service import ExtractionService
     from bailiwick.graph.ports import GraphStore
@@ -235,6 +237,20 @@ class Platform:
             catalogue.private_family,
             check_domain=lambda domain: self.domains.get(domain),
         )
+
+    @cached_property
+    def private_statistics(self) -> PrivateStatistics:
+        """Statistics of data sets under differential privacy."""
+        from bailiwick.datasets.private_statistics import PrivateStatistics
+
+        return PrivateStatistics(self.datasets, self.privacy)
+
+    @cached_property
+    def private_metrics(self) -> PrivateMetrics:
+        """Metrics of versions under differential privacy of the test rows."""
+        from bailiwick.evaluation.private_metrics import PrivateMetrics
+
+        return PrivateMetrics(self.evaluation.judge, self.privacy)
 
     def close(self) -> None:
         """Give back every connection that was opened."""

@@ -36,6 +36,7 @@ _ROUTERS = [
     "bailiwick.api.deployments",
     "bailiwick.api.traffic",
     "bailiwick.api.metrics",
+    "bailiwick.api.privacy_releases",
 ]
 
 STATUS: dict[type[BailiwickError], int] = {

@@ -14,6 +14,7 @@ from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.evaluation import store
 from bailiwick.evaluation.compare import compare_predictions, correct
 from bailiwick.evaluation.model import Comparison, Evaluation, Quality, Speed
+from bailiwick.evaluation.private_metrics import Judged
 from bailiwick.evaluation.quality import measure
 from bailiwick.evaluation.speed import time_model
 from bailiwick.governance.audit import Actor, AuditTrail
@@ -104,6 +105,15 @@ class EvaluationService:
             after = {"version": version_id, "dataset": snapshot.id, "accuracy": quality.accuracy}
             self._audit.record(connection, actor, "evaluation.record", f"evaluation:{made.id}", after=after)
         return made
+
+    def judge(self, version_id: str, dataset: str | None = None) -> Judged:
+        """Test rows of the version's domain with what it says of them; nothing is recorded. Raises as `evaluate`."""
+        version = self._registry.get(version_id)
+        snapshot = self._dataset_of(version, dataset)
+        rows, _ = self._test_rows(snapshot, [version])
+        model = self._registry.load(version_id)
+        chosen = model.predict([row.text for row in rows]).argmax(axis=1)
+        return Judged(snapshot, version.domain, rows, [model.card.labels[position] for position in chosen])
 
     def list(self, version_id: str) -> Sequence[Evaluation]:
         """Evaluations of a version, newest first."""

@@ -6,10 +6,10 @@ al., "Deep learning with differential privacy", 2016; per unit instead of per ex
 
 Accounting is Rényi differential privacy at integer orders (and any order where nothing is sampled), through
 dp-accounting. Its bound holds for the discrete Gaussian as for the continuous one: the divergence of order ``a``
-between two shifted discrete Gaussians is at most ``a * shift**2 / (2 * sigma**2)`` (Canonne, Kamath and Steinke 2020, Theorem
-4), the sampled bound of an integer order is a sum of such terms (Mironov, Talwar and Zhang 2019, Section 3.3), and
-mirroring swaps the two, so the order of the neighbours does not matter (same, Theorem 5). PLD would be tighter but is
-not proven for the discrete noise.
+between two shifted discrete Gaussians is at most ``a * shift**2 / (2 * sigma**2)`` (Canonne, Kamath and Steinke 2020,
+Theorem 4), the sampled bound of an integer order is a sum of such terms (Mironov, Talwar and Zhang 2019, Section 3.3),
+and mirroring swaps the two, so the order of the neighbours does not matter (same, Theorem 5). PLD would be tighter but
+is not proven for the discrete noise.
 """
 
 from __future__ import annotations

@@ -135,7 +135,8 @@ class PrivateTrainingService:
         """Charge for a training and do it.
 
         It learns from the training rows of the domain. Validation rows are not used: nothing stops early and nothing is
-        calibrated, because that would look at people again. There is no seed: chance that can be replayed protects nobody.
+        calibrated, because that would look at people again. There is no seed: chance that can be replayed protects
+        nobody.
 
         Args:
             domain: see `plan`, like the other arguments.
@@ -251,7 +252,7 @@ def _check_dataset(snapshot: Dataset, domain: str, terms: ReleaseTerms) -> None:
         )
     if not snapshot.findings.independent:
         raise InvalidInput(
-            f"in the data set {snapshot.id!r}, one unit's rows decided what became of another's, so no unit is protected",
+            f"in the data set {snapshot.id!r} one unit's rows decided what became of another's: no unit is protected",
             what="dataset",
             requested=snapshot.id,
             remedy=f"import it again with --unit-column {terms.unit.column} --independent-units",

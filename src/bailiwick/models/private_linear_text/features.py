@@ -19,7 +19,7 @@ from bailiwick.models.linear_text.words import pair_terms, pieces, word_term, wo
 FEATURE_GRID = 2**11
 """Features are whole multiples of one in so many; a text's vector is at most so many steps long."""
 
-_COMMON = frozenset(
+_COMMON = frozenset(  # noqa: SIM905
     "i me my we us you your it its the a an to of in on for is are was were be been am do does did have has had can "
     "could will would should and or but if this that these those there with at by from not no what how when why where "
     "which who so as just please".split()
@@ -32,8 +32,8 @@ _SIGN = 1 << 63
 def features(texts: Sequence[str], size: int) -> csr_matrix:
     """One row of integers per text, shape ``(len(texts), size)``; the L2 norm of a row is at most `FEATURE_GRID`.
 
-    Whole words with pairs and pieces of words each make half of a row. Values are cut towards zero, so rounding can only
-    shorten a row.
+    Whole words with pairs, and pieces of words, each make half of a row. Values are cut towards zero, so rounding can
+    only shorten a row.
 
     Args:
         texts: any.

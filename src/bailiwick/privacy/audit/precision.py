@@ -1,5 +1,6 @@
-"""Whether the digits of a noisy number betray the number underneath (Mironov, "On significance of the least
-significant bits for differential privacy", 2012).
+"""Whether the digits of a noisy number betray the number underneath.
+
+The attack is Mironov's ("On significance of the least significant bits for differential privacy", 2012).
 
 Noise drawn in floating point reaches some numbers from one true value and never from another. The attack counts small
 outputs that are no multiple of 2**-53 (Haney et al., "Precision-based attacks", 2022). It must be given what a reader

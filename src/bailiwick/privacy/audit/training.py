@@ -1,4 +1,6 @@
-"""A one-run audit of private training (Steinke, Nasr and Jagielski, "Privacy auditing with one (1) training run", 2023).
+"""A one-run audit of private training.
+
+Source: Steinke, Nasr and Jagielski, "Privacy auditing with one (1) training run", 2023.
 
 Many units are marked as canaries and a fair coin decides for each whether it trains. The attacker sees the weights,
 scores every canary, and guesses for the most telling ones. Under (epsilon, 0) each guess is right with probability at
@@ -68,10 +70,9 @@ def _epsilon_of_guesses(right: int, guesses: int, canaries: int, delta: float, e
 def _chance(right: int, guesses: int, canaries: int, epsilon: float, delta: float) -> float:
     """An upper bound of the probability of at least ``right`` right guesses (Theorem 5.2, with Algorithm 3's delta)."""
     share = 1 / (1 + math.exp(-epsilon))
-    tail = [
-        float(bdtrc(max(0, right - lost) - 1, guesses, share)) if right > lost else 1.0 for lost in range(right + 1)
-    ]
-    beta = tail[0]
-    # delta lets mass move from just below `right` into it: at most 2 * canaries * delta * max_i P[right - i..] / i.
-    worst = max(((tail[lost] - beta) / lost for lost in range(1, right + 1)), default=0.0)
+    lost = np.arange(right + 1)
+    tail = np.where(lost < right, bdtrc(np.maximum(right - lost, 1) - 1, guesses, share), 1.0)
+    # delta lets mass move from just below `right` into it: the factor of delta is the best trade that an adversary has.
+    worst = float(((tail[1:] - tail[0]) / lost[1:]).max(initial=0.0))
+    beta = float(tail[0])
     return min(1.0, beta + 2 * canaries * delta * worst)

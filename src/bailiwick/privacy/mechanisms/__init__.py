@@ -1,0 +1,1 @@
+"""Private mechanisms, one technique per file; noise comes from OpenDP only."""

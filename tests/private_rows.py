@@ -1,0 +1,64 @@
+"""Terms and rows for tests of private releases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from learning_examples import ADA
+
+from bailiwick.privacy.ledger import Ledger
+from bailiwick.privacy.model import (
+    Account,
+    AccountKey,
+    Adjacency,
+    Categories,
+    ColumnBounds,
+    Cost,
+    Currency,
+    Lifetime,
+    PrivacySettings,
+    PrivacyUnit,
+    ReleaseTerms,
+)
+from bailiwick.privacy.service import PrivacyService
+
+UNIT = PrivacyUnit("customer", "bank-customers")
+LABELS = ("block_card", "exchange_rate", "open_account")
+
+
+def stated(**changed: Any) -> ReleaseTerms:
+    """Complete terms, but for what is changed."""
+    values: dict[str, Any] = {
+        "unit": UNIT,
+        "adjacency": Adjacency.ADD_REMOVE,
+        "contribution_cap": 3,
+        "bounds": {"amount": ColumnBounds(0, 100)},
+        "categories": {"label": Categories(("a", "b", "c"))},
+        "lifetime": Lifetime(),
+        **changed,
+    }
+    return ReleaseTerms(**values)
+
+
+def open_budget(
+    privacy: PrivacyService, lineage: str, *domains: str, epsilon: str = "1000", **changed: Any
+) -> AccountKey:
+    """The global account of a data set and those of domains, with settings for its labels and text lengths."""
+    key = AccountKey(UNIT.namespace, lineage)
+    ledger: Ledger = privacy.ledger
+    for own in (key, *(AccountKey(UNIT.namespace, lineage, domain) for domain in domains)):
+        values: dict[str, Any] = {
+            "key": own,
+            "unit": UNIT,
+            "adjacency": Adjacency.ADD_REMOVE,
+            "currency": Currency.APPROX,
+            "cap": Cost.cap(epsilon=epsilon, delta="1e-3"),
+            "lifetime": Lifetime(),
+            "created_at": datetime(2026, 3, 1, tzinfo=UTC),
+            **changed,
+        }
+        ledger.open(Account(**values), ADA)
+    settings = PrivacySettings(1, {"text_length": ColumnBounds(0, 100)}, {"label": Categories(LABELS)})
+    privacy.set_settings(key, settings, ADA)
+    return key
