@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bailiwick.clock import Clock, SystemClock
+from bailiwick.errors import Unavailable
 from bailiwick.governance.audit import AuditTrail
 from bailiwick.settings import Settings
 from bailiwick.storage.cache import Cache, MemoryCache, RedisCache
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from bailiwick.evaluation.service import EvaluationService
     from bailiwick.extraction.service import ExtractionService
     from bailiwick.graph.ports import GraphStore
+    from bailiwick.metrics.prometheus import Family
     from bailiwick.metrics.service import MetricsService
     from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.service import RegistryService
@@ -251,6 +253,17 @@ class Platform:
         from bailiwick.evaluation.private_metrics import PrivateMetrics
 
         return PrivateMetrics(self.evaluation.judge, self.privacy)
+
+    def privacy_gauges(self) -> list[Family]:
+        """The privacy budgets, for Prometheus; none while the database does not answer."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from bailiwick.metrics.privacy_gauges import privacy_families
+
+        try:
+            return privacy_families(balance for _, balance in self.privacy.ledger.accounts())
+        except (Unavailable, SQLAlchemyError):
+            return []
 
     def close(self) -> None:
         """Give back every connection that was opened."""

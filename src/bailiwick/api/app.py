@@ -35,6 +35,7 @@ _ROUTERS = [
     "bailiwick.api.models",
     "bailiwick.api.deployments",
     "bailiwick.api.traffic",
+    "bailiwick.api.privacy",
     "bailiwick.api.metrics",
     "bailiwick.api.privacy_releases",
 ]

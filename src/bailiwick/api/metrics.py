@@ -42,4 +42,5 @@ def prometheus(platform: Platform = Depends(platform_of)) -> Response:
         for version, weight in plan.weights.items()
     ]
     ratio = Family("bailiwick_traffic_weight_ratio", "gauge", "Share of a domain's users.", weights)
-    return Response(render([*platform.metrics.families(), ratio]), media_type=CONTENT_TYPE)
+    families = [*platform.metrics.families(), ratio, *platform.privacy_gauges()]
+    return Response(render(families), media_type=CONTENT_TYPE)

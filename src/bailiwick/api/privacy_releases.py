@@ -14,8 +14,8 @@ from bailiwick.errors import InvalidInput
 from bailiwick.evaluation.private_metrics import PrivateMetric
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
-from bailiwick.privacy.model import Cost, Level, Release, ReleasePlan
 from bailiwick.privacy.mechanisms.model import ExpectedError
+from bailiwick.privacy.model import Cost, Level, Release, ReleasePlan
 from bailiwick.privacy.planning import forecast
 
 router = APIRouter(prefix="/v1/privacy", tags=["privacy"])

@@ -25,6 +25,7 @@ _COMMANDS = {
     "graph": ("bailiwick.cli.graph", "Look into the knowledge graph."),
     "detect": ("bailiwick.cli.detect", "Tag the graph, or a text, with domains."),
     "dataset": ("bailiwick.cli.dataset", "Import, list and show training data."),
+    "privacy": ("bailiwick.cli.privacy", "Privacy budgets, private releases, and audits of both."),
     "train": ("bailiwick.cli.train", "Train and evaluate a domain's model."),
     "model": ("bailiwick.cli.models", "List and show model versions and their evaluations."),
     "deploy": ("bailiwick.cli.deploy", "Deploy a version if the gates allow it."),

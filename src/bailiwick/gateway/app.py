@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import unquote
@@ -37,7 +37,7 @@ from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.requests import parse_feedback, parse_request
 from bailiwick.gateway.targets import Target
 from bailiwick.gateway.telemetry import Telemetry, gauge
-from bailiwick.metrics.prometheus import CONTENT_TYPE, render
+from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, render
 from bailiwick.routing.model import AUTO
 
 DEFAULT_MAX_BODY_BYTES = 4 << 20
@@ -55,15 +55,23 @@ class Gateway:
         pins: versions asked for by name.
         recorder: for observations and feedback.
         max_body_bytes: longest accepted request body.
+        more_families: what else ``/metrics`` shows.
     """
 
     def __init__(
-        self, reloader: Reloader, pins: Pins, recorder: Recorder, *, max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+        self,
+        reloader: Reloader,
+        pins: Pins,
+        recorder: Recorder,
+        *,
+        max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+        more_families: Callable[[], Sequence[Family]] = tuple,
     ) -> None:
         self._reloader = reloader
         self._answering = Answering(pins, recorder)
         self._recorder = recorder
         self._max_body_bytes = max_body_bytes
+        self._more_families = more_families
         self.telemetry = Telemetry()
         self._paths: dict[str, tuple[str, Callable[[Scope, Receive, Send], Awaitable[None]]]] = {
             **{f"/v1/{operation.value}": ("POST", self._operation(operation)) for operation in Operation},
@@ -186,6 +194,7 @@ class Gateway:
             gauge("snapshot_reloads", "Snapshots swapped in since the start.", reloader.reloads),
             gauge("domains_ready", "Domains that can answer.", ready),
             *await asyncio.to_thread(self._recorder.families),
+            *await asyncio.to_thread(self._more_families),
         ]
         await send_bytes(send, 200, render(families).encode(), [(b"content-type", CONTENT_TYPE.encode())])
 

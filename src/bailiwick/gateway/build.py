@@ -22,7 +22,11 @@ class RunningGateway:
         compiler = Compiler(sources, self._pool, os.environ, platform.clock)
         self.reloader = Reloader(sources.revision, compiler.compile, platform.settings.reload_interval_s)
         self.app = Gateway(
-            self.reloader, Pins(compiler), platform.metrics, max_body_bytes=platform.settings.max_body_bytes
+            self.reloader,
+            Pins(compiler),
+            platform.metrics,
+            max_body_bytes=platform.settings.max_body_bytes,
+            more_families=platform.privacy_gauges,
         )
 
     async def start(self) -> None:

@@ -15,16 +15,21 @@ from bailiwick.clock import Clock
 from bailiwick.errors import BailiwickError, Conflict, InvalidInput
 from bailiwick.governance.audit import Actor, AuditTrail
 from bailiwick.privacy import store
-from bailiwick.privacy.amounts import ATTO, NANO, decimal_text
+from bailiwick.privacy.amounts import ATTO, NANO, Amount, decimal_text
 from bailiwick.privacy.documents import parse_settings, settings_document
 from bailiwick.privacy.ledger import Ledger
 from bailiwick.privacy.model import (
     Account,
     AccountKey,
+    Adjacency,
     Balance,
     Charge,
     ChargeState,
+    Cost,
+    Currency,
+    Lifetime,
     PrivacySettings,
+    PrivacyUnit,
     Release,
     ReleasePlan,
     ReleaseTerms,
@@ -47,11 +52,70 @@ class PrivacyService:
         self._clock = clock
         self.ledger = Ledger(database, audit, clock)
 
+    def create_budget(
+        self,
+        key: AccountKey,
+        *,
+        actor: Actor,
+        column: str | None = None,
+        epsilon: Amount | None = None,
+        delta: Amount = 0,
+        rho: Amount | None = None,
+        adjacency: Adjacency | None = None,
+        reset_days: int | None = None,
+        settings: PrivacySettings | None = None,
+    ) -> Account:
+        """Create an account from plain values. It counts rho if one is given, else epsilon, with delta if one is given.
+
+        Args:
+            key: of the account. A domain's account takes what is not given from its global one.
+            actor: who asks.
+            column: names the unit; needed for a global account.
+            epsilon: most epsilon ever.
+            delta: most delta ever.
+            rho: most rho ever, instead of epsilon.
+            adjacency: which change of the data is hidden; `Adjacency.ADD_REMOVE` unless said otherwise.
+            reset_days: the account starts afresh after so many days; None: never.
+            settings: what its releases use unless they say otherwise.
+
+        Raises:
+            InvalidInput: no column, no cap, or a value that cannot be accepted.
+            Conflict: the account exists.
+            NotFound: a domain's account without its global one.
+        """
+        cap = Cost.cap(epsilon=epsilon, delta=0 if delta in ("0", "0.0") else delta, rho=rho)
+        currency = Currency.ZCDP if rho is not None else Currency.APPROX if cap.delta_atto else Currency.PURE
+        lifetime = Lifetime(reset_days)
+        if key.domain:
+            whole = self.ledger.account(key.whole)
+            column = column or whole.unit.column
+            adjacency = adjacency or whole.adjacency
+            lifetime = lifetime if reset_days is not None else whole.lifetime
+            currency = whole.currency if rho is None else currency
+        if column is None:
+            raise InvalidInput(
+                "a budget needs the column that names whom it protects",
+                what="column",
+                remedy="name it; data without such a column is not about persons, and no epsilon applies to it",
+            )
+        unit, now = PrivacyUnit(column, key.namespace), self._clock.now()
+        account = self.ledger.open(
+            Account(key, unit, adjacency or Adjacency.ADD_REMOVE, currency, cap, lifetime, now), actor
+        )
+        if settings is not None and settings != PrivacySettings():
+            self.set_settings(key, settings, actor)
+        return account
+
     def settings(self, key: AccountKey) -> PrivacySettings:
         """What an account's releases use unless they say otherwise: the domain's own settings over the global ones."""
         with self._database.read() as connection:
             whole, own = store.terms(connection, key.whole), store.terms(connection, key)
         return parse_settings(_merged(whole or {}, own or {}))
+
+    def own_settings(self, key: AccountKey) -> PrivacySettings:
+        """What was set for the account itself."""
+        with self._database.read() as connection:
+            return parse_settings(store.terms(connection, key) or {})
 
     def set_settings(self, key: AccountKey, settings: PrivacySettings, actor: Actor) -> PrivacySettings:
         """Replace an account's own settings.
@@ -155,6 +219,15 @@ class PrivacyService:
             for account, balance in self.ledger.accounts()
             if domain is None or account.key.domain == domain
         ]
+
+    def describe(self, key: AccountKey) -> dict[str, Any]:
+        """One account as JSON values, with the settings that its releases use.
+
+        Raises:
+            NotFound: it does not exist.
+        """
+        document = account_document(self.ledger.account(key), self.ledger.balance(key))
+        return {**document, "settings": settings_document(self.settings(key))}
 
     def _replay(self, charge: Charge) -> Release:
         stored = self.ledger.released(charge)

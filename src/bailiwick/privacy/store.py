@@ -197,7 +197,7 @@ def accounts(
     Args:
         connection: of any unit; of a write unit to lock.
         keys: which ones; None means all.
-        lock: nobody else changes them until the unit ends; taken in key order, so that two units never wait in a circle.
+        lock: nobody else changes them until the unit ends; taken in key order, so two units never wait in a circle.
     """
     table = privacy_account
     query = select(table).order_by(table.c.namespace, table.c.lineage, table.c.domain)

@@ -7,8 +7,8 @@ import secrets
 import numpy as np
 
 from bailiwick.models.model import LabelledText
-from bailiwick.models.private_linear_text.features import FEATURE_GRID
 from bailiwick.models.private_linear_text.family import PrivateLinearTextFamily
+from bailiwick.models.private_linear_text.features import FEATURE_GRID
 from bailiwick.models.private_linear_text.fit import Noise, fit, unit_examples
 from bailiwick.privacy.audit.mechanism import CERTAIN, Verdict
 from bailiwick.privacy.audit.training import audit_guesses
@@ -36,7 +36,7 @@ def audit_private_training(
 
     Args:
         epsilon: what the plan claims.
-        delta: of the plan. A large one lets an adversary right about ``canaries * delta`` times more, which hides alarms.
+        delta: of the plan. A large one hides alarms: ``canaries * delta`` of the guesses prove nothing.
         canaries: texts of random letters, each a unit of its own. Half as many guesses are made.
         noise: replaced by `no_noise` for the control.
         confidence: of the verdict.
@@ -49,9 +49,7 @@ def audit_private_training(
     every = unit_examples(texts, _LABELS, 1, _FEATURES)
     scores = np.asarray(every.rows @ weights) / FEATURE_GRID
     margins = scores[np.arange(canaries), every.truth] - scores.mean(axis=1)
-    return audit_guesses(
-        margins, included, epsilon, guesses=canaries // 2, delta=delta, confidence=confidence
-    )
+    return audit_guesses(margins, included, epsilon, guesses=canaries // 2, delta=delta, confidence=confidence)
 
 
 def _nonsense() -> str:

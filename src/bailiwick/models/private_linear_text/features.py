@@ -19,11 +19,12 @@ from bailiwick.models.linear_text.words import pair_terms, pieces, word_term, wo
 FEATURE_GRID = 2**11
 """Features are whole multiples of one in so many; a text's vector is at most so many steps long."""
 
-_COMMON = frozenset(  # noqa: SIM905
-    "i me my we us you your it its the a an to of in on for is are was were be been am do does did have has had can "
-    "could will would should and or but if this that these those there with at by from not no what how when why where "
-    "which who so as just please".split()
-)
+_COMMON_WORDS = """
+i me my we us you your it its the a an to of in on for is are was were be been am do does did have has had can could
+will would should and or but if this that these those there with at by from not no what how when why where which who so
+as just please
+"""
+_COMMON = frozenset(_COMMON_WORDS.split())
 _COMMON_WEIGHT, _PAIR_WEIGHT = 0.4, 0.7
 _SHORTEST, _LONGEST = 3, 5
 _SIGN = 1 << 63

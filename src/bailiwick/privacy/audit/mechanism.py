@@ -1,9 +1,9 @@
 """How much two data sets can be told apart by a release: a lower bound on epsilon from its outputs.
 
 An attacker picks a threshold and says "the unit was there" above it. Whatever the threshold, an (epsilon, delta)
-release has ``true positives <= exp(epsilon) * false positives + delta``, and the same with the roles exchanged (Kairouz, Oh and
-Viswanath 2015). The threshold is chosen on one half of the outputs and judged on the other, with exact confidence
-bounds (Clopper and Pearson 1934), so a bound above the claim refutes the claim at the stated confidence.
+release has ``true positives <= exp(epsilon) * false positives + delta``, and the same with the roles exchanged (Kairouz,
+Oh and Viswanath 2015). The threshold is chosen on one half of the outputs and judged on the other, with exact
+confidence bounds (Clopper and Pearson 1934), so a bound above the claim refutes the claim at the stated confidence.
 """
 
 from __future__ import annotations
@@ -93,17 +93,8 @@ def audit(
 def majority(verdicts: Sequence[Verdict]) -> bool:
     """Whether most of several independent audits refute the claim.
 
-    Of seven at 95 % confidence and with the power of `audit`, a true claim is refuted at most twice in 10,000 times (once
-    in ten million, with the rate of false alarms that was measured), one 5 % too low passes once in three million.
-    """
-    return sum(verdict.refuted for verdict in verdicts) * 2 > len(verdicts)
-
-
-def majority(verdicts: Sequence[Verdict]) -> bool:
-    """Whether most of several independent audits refute the claim.
-
-    Of seven at 95 % confidence with the power of `audit`, a true claim is refuted at most twice in 10,000 times (once in
-    ten million at the measured rate of false alarms, 0.7 %), and one 5 % too low passes once in three million.
+    Of seven at 95 % confidence with the power of `audit`, a true claim is refuted at most twice in 10,000 times (once
+    in ten million at the measured rate of false alarms, 0.7 %), and one 5 % too low passes once in three million.
     """
     return sum(verdict.refuted for verdict in verdicts) * 2 > len(verdicts)
 

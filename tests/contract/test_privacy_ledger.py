@@ -1,0 +1,353 @@
+"""The ledger's promises, on both databases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from privacy_examples import ADA, CARDS, LOANS, TERMS, WHOLE, account, ledger, plan, service
+from sqlalchemy import text
+
+from bailiwick.clock import VirtualClock
+from bailiwick.errors import BudgetExhausted, Conflict, InvalidInput, NotFound
+from bailiwick.governance.audit import AuditTrail
+from bailiwick.privacy.ledger import Ledger
+from bailiwick.privacy.model import (
+    AccountKey,
+    Adjacency,
+    Charge,
+    ChargeState,
+    Cost,
+    Currency,
+    EntryKind,
+    Lifetime,
+    PrivacySettings,
+    ReleaseTerms,
+)
+from bailiwick.privacy.service import PrivacyService
+from bailiwick.storage.database import Database
+
+TENTH = Cost.of(0.1)
+
+
+@pytest.fixture
+def private(database: Database, clock: VirtualClock) -> PrivacyService:
+    """The whole budget is 1.0 with 1e-6; cards may use 0.6 of it, loans 0.6 too."""
+    made = service(database, clock)
+    made.ledger.open(account(WHOLE, Cost.cap(epsilon=1.0, delta=1e-6)), ADA)
+    for key in (CARDS, LOANS):
+        made.ledger.open(account(key, Cost.cap(epsilon=0.6, delta=1e-6)), ADA)
+    return made
+
+
+def hold(books: Ledger, key: AccountKey = WHOLE, cost: Cost = TENTH, name: str = "k", **more: Any) -> Charge:
+    return books.hold([key], cost, idempotency_key=name, plan_hash="0" * 64, actor=ADA, **more)
+
+
+def amounts(books: Ledger, key: AccountKey) -> tuple[int, int, int]:
+    balance = books.recompute(key)
+    assert balance == books.balance(key)
+    return balance.spent, balance.held, balance.remaining
+
+
+def test_release__ten_times_a_tenth__fits_a_cap_of_one_exactly(private: PrivacyService) -> None:
+    for _ in range(10):
+        private.release(TERMS, WHOLE, plan(0.1), lambda: 1, actor=ADA)
+    assert amounts(private.ledger, WHOLE) == (10**9, 0, 0)
+    with pytest.raises(BudgetExhausted):
+        private.release(TERMS, WHOLE, plan("1e-9"), lambda: 1, actor=ADA)
+
+
+def test_hold__domain__debits_the_global_account_too_and_domains_add_up(private: PrivacyService) -> None:
+    books = private.ledger
+    hold(books, CARDS, Cost.of(0.5), "a")
+    with pytest.raises(BudgetExhausted) as refused:
+        hold(books, LOANS, Cost.of(0.6), "b")
+
+    assert refused.value.where == "customers/queries"
+    assert {name: refused.value.fields()[name] for name in ("requested", "spent", "held", "remaining")} == {
+        "requested": "epsilon 0.6, delta 0",
+        "spent": "epsilon 0, delta 0",
+        "held": "epsilon 0.5, delta 0",
+        "remaining": "epsilon 0.5, delta 0.000001",
+    }
+    assert (amounts(books, CARDS)[1], amounts(books, LOANS)[1], amounts(books, WHOLE)[1]) == (5 * 10**8, 0, 5 * 10**8)
+    both = books.hold([LOANS, CARDS], TENTH, idempotency_key="c", plan_hash="0" * 64, actor=ADA)
+    assert both.keys == (WHOLE, CARDS, LOANS)
+    assert amounts(books, WHOLE)[1] == 6 * 10**8
+
+
+def test_hold__delta_exhausted__is_refused_though_epsilon_is_left(private: PrivacyService) -> None:
+    hold(private.ledger, cost=Cost.of(0.1, 6e-7), name="a")
+    with pytest.raises(BudgetExhausted, match=r"remaining epsilon 0\.9, delta 0\.0000004"):
+        hold(private.ledger, cost=Cost.of(0.1, 6e-7), name="b")
+
+
+def test_hold__refused__changes_nothing_and_burns_nothing(private: PrivacyService, database: Database) -> None:
+    before = private.statistics()
+    audited = len(AuditTrail(database, VirtualClock(private.ledger.account(WHOLE).created_at)).entries())
+    for _ in range(3):
+        with pytest.raises(BudgetExhausted):
+            hold(private.ledger, cost=Cost.of(1.1))
+    assert private.statistics() == before
+    assert len(AuditTrail(database, VirtualClock(private.ledger.account(WHOLE).created_at)).entries()) == audited
+    assert hold(private.ledger, cost=Cost.of(1.0)).state is ChargeState.HELD
+
+
+def test_hold__same_key__same_charge_and_no_second_debit(private: PrivacyService) -> None:
+    first = hold(private.ledger)
+    assert hold(private.ledger) == first
+    assert amounts(private.ledger, WHOLE)[1] == 10**8
+    with pytest.raises(Conflict, match="stands for another release"):
+        hold(private.ledger, cost=Cost.of(0.2))
+    with pytest.raises(Conflict, match="stands for another release"):
+        hold(private.ledger, CARDS)
+
+
+def test_release__same_key__stored_output_without_computing_again(private: PrivacyService) -> None:
+    drawn: list[int] = []
+
+    def compute() -> Any:
+        drawn.append(1)
+        return {"count": 41.25, "share": 0.1 + 0.2, "labels": ["é", None, True]}
+
+    first = private.release(TERMS, CARDS, plan(), compute, actor=ADA, idempotency_key="monday")
+    again = private.release(TERMS, CARDS, plan(), compute, actor=ADA, idempotency_key="monday")
+    assert (len(drawn), first.replayed, again.replayed) == (1, False, True)
+    assert json.dumps(first.output) == json.dumps(again.output)
+    assert first.card == again.card
+    assert amounts(private.ledger, CARDS)[0] == amounts(private.ledger, WHOLE)[0] == 10**8
+    with pytest.raises(Conflict):
+        private.release(TERMS, CARDS, plan(purpose="sum"), compute, actor=ADA, idempotency_key="monday")
+
+
+def test_release__card__says_everything_a_reader_needs(private: PrivacyService) -> None:
+    done = private.release(TERMS, CARDS, plan(0.1, 1e-7), lambda: 1, actor=ADA, numeric=["amount"])
+    card = done.card
+    assert card["unit"] == {"column": "customer", "namespace": "customers"}
+    assert (card["adjacency"], card["contribution_cap"], card["reset_policy"]) == ("add-remove", 2, "never reset")
+    assert (card["epsilon"], card["delta"], card["rho"]) == ("0.1", "0.0000001", None)
+    assert card["bounds"] == {"amount": {"lower": 0, "upper": 100}}
+    assert card["mechanisms"][0]["name"] == "discrete laplace"
+    assert card["not_protected"] == ["that the domain exists"]
+    assert set(card["libraries"]) == {"bailiwick", "opendp"}
+    assert card["accounts"] == ["customers/queries", "customers/queries/cards"]
+    entry = private.ledger.entries(WHOLE)[-1]
+    assert json.loads(entry.document) == {"output_hash": card["output_hash"], "plan_hash": card["plan_hash"]}
+    assert private.ledger.releases()[0].card == card
+
+
+@pytest.mark.parametrize(
+    ("terms", "missing"),
+    [
+        (ReleaseTerms(None, Adjacency.ADD_REMOVE, 1, {}, {}, Lifetime()), "unit"),
+        (ReleaseTerms(TERMS.unit, None, 1, {}, {}, Lifetime()), "adjacency"),
+        (ReleaseTerms(TERMS.unit, Adjacency.ADD_REMOVE, None, {}, {}, Lifetime()), "contribution_cap"),
+        (ReleaseTerms(TERMS.unit, Adjacency.ADD_REMOVE, 1, {}, {}, None), "lifetime"),
+        (ReleaseTerms(TERMS.unit, Adjacency.ADD_REMOVE, 1, {}, {}, Lifetime()), "bounds.amount"),
+        (ReleaseTerms(TERMS.unit, Adjacency.REPLACE, 1, TERMS.bounds, {}, Lifetime()), "adjacency"),
+        (ReleaseTerms(TERMS.unit, Adjacency.ADD_REMOVE, 1, TERMS.bounds, {}, Lifetime(30)), "lifetime"),
+        (ReleaseTerms(TERMS.unit, Adjacency.ADD_REMOVE, 0, TERMS.bounds, {}, Lifetime()), "contribution_cap"),
+    ],
+)
+def test_release__terms_incomplete_or_other_than_the_budget__is_refused_untouched(
+    private: PrivacyService, terms: ReleaseTerms, missing: str
+) -> None:
+    before = private.statistics()
+    with pytest.raises(InvalidInput) as refused:
+        private.release(terms, WHOLE, plan(), _must_not_run, actor=ADA, numeric=["amount"])
+    assert refused.value.what == missing
+    assert private.statistics() == before
+
+
+def test_release__no_budget__is_refused_before_data_is_touched(private: PrivacyService) -> None:
+    with pytest.raises(BudgetExhausted):
+        private.release(TERMS, WHOLE, plan(1.5), _must_not_run, actor=ADA)
+    with pytest.raises(NotFound, match="customers/queries/none"):
+        private.release(TERMS, AccountKey("customers", "queries", "none"), plan(), _must_not_run, actor=ADA)
+
+
+def test_release__computation_fails__is_spent_and_never_refunded(private: PrivacyService) -> None:
+    def fail() -> Any:
+        raise RuntimeError("half way")
+
+    unfit: list[tuple[str, Callable[[], Any], type[Exception]]] = [
+        ("fails", fail, RuntimeError),
+        ("not finite", lambda: float("nan"), InvalidInput),
+        ("no JSON", lambda: {1}, InvalidInput),
+    ]
+    for name, compute, error in unfit:
+        with pytest.raises(error):
+            private.release(TERMS, WHOLE, plan(), compute, actor=ADA, idempotency_key=name)
+    assert amounts(private.ledger, WHOLE)[:2] == (3 * 10**8, 0)
+    with pytest.raises(Conflict, match="was lost"):
+        private.release(TERMS, WHOLE, plan(), _must_not_run, actor=ADA, idempotency_key="fails")
+
+
+def _must_not_run() -> Any:
+    raise AssertionError("the data was touched")
+
+
+def test_refund__only_from_held__and_frees_the_key(private: PrivacyService) -> None:
+    books = private.ledger
+    refunded = books.refund(hold(books), ADA)
+    assert amounts(books, WHOLE)[:2] == (0, 0)
+    for step in (books.start, books.refund, books.forfeit):
+        with pytest.raises(Conflict, match="is refunded"):
+            step(refunded, ADA)
+    started = books.start(hold(books), ADA)
+    assert started.id != refunded.id
+    for step in (books.refund, books.start):
+        with pytest.raises(Conflict, match="is started"):
+            step(started, ADA)
+    spent = books.forfeit(started, ADA)
+    for step in (books.refund, books.start, books.forfeit):
+        with pytest.raises(Conflict, match="is spent"):
+            step(spent, ADA)
+    assert amounts(books, WHOLE)[:2] == (10**8, 0)
+
+
+def test_recover__started_and_expired__spent_and_refunded(private: PrivacyService, clock: VirtualClock) -> None:
+    books = private.ledger
+    fresh, started = hold(books, name="fresh", hold_for=timedelta(days=1)), books.start(hold(books, name="s"), ADA)
+    hold(books, name="expired")
+    clock.advance(timedelta(hours=1))
+    moved = books.recover()
+    assert {(each.idempotency_key, each.state) for each in moved} == {
+        ("s", ChargeState.SPENT),
+        ("expired", ChargeState.REFUNDED),
+    }
+    assert books.charge(fresh.id).state is ChargeState.HELD
+    assert amounts(books, WHOLE)[:2] == (10**8, 10**8)
+    assert books.recover() == []
+    assert books.charge(started.id).state is ChargeState.SPENT
+
+
+def test_spend__after_recovery_was_quicker__keeps_the_output_at_no_cost(private: PrivacyService) -> None:
+    def slow() -> Any:
+        private.ledger.recover()
+        return 7
+
+    done = private.release(TERMS, CARDS, plan(), slow, actor=ADA, idempotency_key="slow")
+    assert private.release(TERMS, CARDS, plan(), _must_not_run, actor=ADA, idempotency_key="slow").output == done.output
+    assert amounts(private.ledger, CARDS)[:2] == amounts(private.ledger, WHOLE)[:2] == (10**8, 0)
+    assert private.ledger.entries(CARDS)[-1].kind is EntryKind.STORE
+
+
+def test_open__again_or_against_the_global_account__is_refused(private: PrivacyService) -> None:
+    books = private.ledger
+    with pytest.raises(Conflict, match="exists"):
+        books.open(account(WHOLE, Cost.cap(epsilon=9)), ADA)
+    with pytest.raises(NotFound):
+        books.open(account(AccountKey("customers", "other", "cards"), Cost.cap(epsilon=1)), ADA)
+    third = AccountKey("customers", "queries", "third")
+    with pytest.raises(InvalidInput, match="lifetime"):
+        books.open(account(third, Cost.cap(epsilon=1), lifetime=Lifetime(30)), ADA)
+    with pytest.raises(InvalidInput, match="currency"):
+        books.open(account(third, Cost.cap(rho=1), Currency.ZCDP), ADA)
+    with pytest.raises(InvalidInput, match="cannot have the cap"):
+        books.open(account(third, Cost.cap(rho=1)), ADA)
+    assert len(books.accounts()) == 3
+
+
+def test_currency__zcdp__pure_charges_count_half_their_square(database: Database, clock: VirtualClock) -> None:
+    books, key = ledger(database, clock), AccountKey("customers", "clicks")
+    books.open(account(key, Cost.cap(rho=0.5, delta=1e-6), Currency.ZCDP), ADA)
+    for number in range(99):
+        hold(books, key, TENTH, str(number))
+    hold(books, key, Cost.of_rho(0.005), "last")
+    assert amounts(books, key) == (0, 5 * 10**8, 0)
+    with pytest.raises(BudgetExhausted, match=r"requested rho 0\.000000001"):
+        hold(books, key, Cost.of("1e-9"), "more")
+
+
+def test_currency__pure__refuses_a_delta_and_a_rho(database: Database, clock: VirtualClock) -> None:
+    books, key = ledger(database, clock), AccountKey("customers", "clicks")
+    books.open(account(key, Cost.cap(epsilon=1), Currency.PURE), ADA)
+    for cost in (Cost.of(0.1, 1e-9), Cost.of_rho(0.1)):
+        with pytest.raises(InvalidInput):
+            hold(books, key, cost)
+    with pytest.raises(InvalidInput):
+        books.open(account(AccountKey("a", "b"), Cost.cap(epsilon=1, delta=1e-6), Currency.PURE), ADA)
+
+
+def test_reset__only_where_the_account_was_created_with_one(database: Database, clock: VirtualClock) -> None:
+    books, forever, monthly = ledger(database, clock), AccountKey("a", "forever"), AccountKey("a", "monthly")
+    books.open(account(forever, Cost.cap(epsilon="0.1")), ADA)
+    books.open(account(monthly, Cost.cap(epsilon="0.2"), lifetime=Lifetime(30)), ADA)
+    for key in (forever, monthly):
+        books.forfeit(books.start(hold(books, key, name=str(key)), ADA), ADA)
+    running = books.start(hold(books, monthly, name="running", hold_for=timedelta(days=90)), ADA)
+    clock.advance(timedelta(days=65))
+    with pytest.raises(BudgetExhausted):
+        hold(books, forever, name="2")
+    hold(books, monthly, name="2")
+    assert amounts(books, monthly) == (0, 2 * 10**8, 0)
+    books.forfeit(running, ADA)
+    with pytest.raises(BudgetExhausted):
+        hold(books, monthly, name="3")
+    clock.advance(timedelta(days=24))
+    with pytest.raises(BudgetExhausted):  # periods count from the opening: day 89 is still the third
+        hold(books, monthly, name="3")
+    clock.advance(timedelta(days=1))
+    hold(books, monthly, name="3")
+    assert amounts(books, monthly) == (0, 2 * 10**8, 0)
+
+
+TAMPERING: dict[str, str] = {
+    "an amount": "UPDATE privacy_entry SET held = 1 WHERE number = 2",
+    "an actor": "UPDATE privacy_entry SET actor = 'eve' WHERE number = 2",
+    "an entry less": "DELETE FROM privacy_entry WHERE number = 2",
+    "the last entry less": "DELETE FROM privacy_entry WHERE number = 3",
+    "the balance": "UPDATE privacy_account SET held = 0",
+    "the cap": "UPDATE privacy_account SET cap = cap * 10",
+    "the reset": "UPDATE privacy_account SET reset_days = 1",
+    "the adjacency": "UPDATE privacy_account SET adjacency = 'replace'",
+}
+
+
+@pytest.mark.parametrize("what", TAMPERING)
+def test_recompute__tampered_with__is_found(private: PrivacyService, database: Database, what: str) -> None:
+    hold(private.ledger, CARDS, name="a")
+    private.ledger.start(hold(private.ledger, CARDS, name="a"), ADA)
+    assert amounts(private.ledger, CARDS)[1] == 10**8
+    with database.write() as connection:
+        connection.execute(text(TAMPERING[what]))
+    with pytest.raises(Conflict, match=r"tampered|does not follow"):
+        private.ledger.recompute(CARDS)
+
+
+def test_account__database_itself__refuses_more_than_the_cap(private: PrivacyService, database: Database) -> None:
+    with pytest.raises(Exception, match="within_cap"), database.write() as connection:
+        connection.execute(text("UPDATE privacy_account SET held = cap + 1"))
+
+
+@pytest.mark.parametrize("ask", [{"name": ""}, {"name": "x" * 201}, {"name": "a\n"}, {"hold_for": timedelta(0)}])
+def test_hold__malformed__is_refused(private: PrivacyService, ask: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        hold(private.ledger, **ask)
+
+
+def test_settings__domain_over_global__column_by_column(private: PrivacyService) -> None:
+    from bailiwick.privacy.documents import parse_settings
+
+    whole = parse_settings({"contribution_cap": 5, "bounds": {"amount": [0, 10], "age": [0, 120]}, "level": "low"})
+    private.set_settings(WHOLE, whole, ADA)
+    private.set_settings(CARDS, parse_settings({"bounds": {"amount": [0, 99]}, "level": "high"}), ADA)
+    terms, settings = private.terms(CARDS), private.settings(CARDS)
+    assert (terms.contribution_cap, terms.bounds["amount"].upper, terms.bounds["age"].upper) == (5, 99, 120)
+    assert settings.level is not None and settings.level.value == "high"
+    assert private.terms(WHOLE).bounds["amount"].upper == 10
+    with pytest.raises(NotFound):
+        private.set_settings(AccountKey("no", "such"), PrivacySettings(), ADA)
+
+
+def test_every_change__is_audited(private: PrivacyService, database: Database, clock: VirtualClock) -> None:
+    private.release(TERMS, CARDS, plan(), lambda: 1, actor=ADA)
+    private.ledger.refund(hold(private.ledger), ADA)
+    actions = [entry.action for entry in AuditTrail(database, clock).entries()][::-1]
+    verbs = ["hold", "start", "spend", "hold", "refund"]
+    assert actions == ["privacy_account.create"] * 3 + [f"privacy_charge.{verb}" for verb in verbs]
