@@ -16,12 +16,14 @@ from bailiwick.privacy.audit.precision import audit_serialised
 from bailiwick.privacy.training_noise import Integers, add_discrete_gaussian
 from bailiwick.training.privacy_audit import audit_private_training, no_noise
 
-app = typer.Typer()
-
 _GRID = 2**16
 
 
-@app.command("audit")
+def register(app: typer.Typer) -> None:
+    """Add the command to the `privacy` group."""
+    app.command("audit")(run_audits)
+
+
 def run_audits(
     ctx: typer.Context,
     runs: Annotated[int, typer.Option(min=1_000, max=1_000_000, help="Outputs per side.")] = 30_000,
@@ -29,8 +31,8 @@ def run_audits(
 ) -> None:
     """Attack our own noise and training; no data of yours is used and no budget is spent.
 
-    Each audit gives the least epsilon that its outputs allow, at a confidence of 0.999999. Above the claim, the claim is
-    refuted. The control is training without noise: an audit that does not refute it could not see anything.
+    Each audit gives the least epsilon that its outputs allow, at a confidence of 0.999999. Above the claim, the claim
+    is refuted. The control is training without noise: an audit that does not refute it could not see anything.
 
     Example: bailiwick privacy audit
     """

@@ -1,8 +1,8 @@
 """How much two data sets can be told apart by a release: a lower bound on epsilon from its outputs.
 
 An attacker picks a threshold and says "the unit was there" above it. Whatever the threshold, an (epsilon, delta)
-release has ``true positives <= exp(epsilon) * false positives + delta``, and the same with the roles exchanged (Kairouz,
-Oh and Viswanath 2015). The threshold is chosen on one half of the outputs and judged on the other, with exact
+release has ``true positives <= exp(epsilon) * false positives + delta``, and the same with the roles exchanged
+(Kairouz, Oh and Viswanath 2015). The threshold is chosen on one half of the outputs and judged on the other, with exact
 confidence bounds (Clopper and Pearson 1934), so a bound above the claim refutes the claim at the stated confidence.
 """
 
