@@ -111,7 +111,8 @@ def test_family__large_epsilon__learns_saves_and_loads() -> None:
     plan = family.plan(50.0, 1e-5, 1, chosen)
     model = family.train_privately(examples(600), LABELS, plan, settings=chosen, privacy={"unit": "customer"})
     judged = examples(60, seed=3)
-    right = [model.card.labels[g] == e.label for g, e in zip(model.predict([e.text for e in judged]).argmax(1), judged)]
+    guesses = model.predict([each.text for each in judged]).argmax(axis=1)
+    right = [model.card.labels[guess] == each.label for guess, each in zip(guesses, judged, strict=True)]
     assert np.mean(right) > 0.9
     files = model_format("private-linear-text").save(model)
     loaded = family.load(files)
