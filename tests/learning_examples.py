@@ -54,7 +54,7 @@ class Learning:
         self.audit = AuditTrail(database, clock)
         self.datasets = DatasetService(database, self.audit, clock)
         self.artefacts = ArtefactStore(folder / "artefacts")
-        self.registry = RegistryService(database, self.audit, clock, self.artefacts, catalogue.family)
+        self.registry = RegistryService(database, self.audit, clock, self.artefacts, catalogue.model_format)
         self.training = TrainingService(database, self.audit, clock, self.datasets, self.registry, catalogue.family)
         self.evaluation = EvaluationService(database, self.audit, clock, self.datasets, self.training, self.registry)
 

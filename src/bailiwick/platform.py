@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.service import RegistryService
     from bailiwick.traffic.service import TrafficService
+    from bailiwick.training.private import PrivateTrainingService
     from bailiwick.training.service import TrainingService
 
 
@@ -156,7 +157,7 @@ class Platform:
         from bailiwick.registry.service import RegistryService
 
         artefacts = ArtefactStore(self.settings.home / "artefacts")
-        return RegistryService(self.database, self.audit, self.clock, artefacts, catalogue.family)
+        return RegistryService(self.database, self.audit, self.clock, artefacts, catalogue.model_format)
 
     @cached_property
     def training(self) -> TrainingService:
@@ -225,6 +226,20 @@ class Platform:
         from bailiwick.privacy.service import PrivacyService
 
         return PrivacyService(self.database, self.audit, self.clock)
+
+    @cached_property
+    def private_training(self) -> PrivateTrainingService:
+        """Training under differential privacy."""
+        from bailiwick.models import catalogue
+        from bailiwick.training.private import PrivateTrainingService
+
+        return PrivateTrainingService(
+            self.training,
+            self.datasets,
+            self.privacy,
+            catalogue.private_family,
+            check_domain=lambda domain: self.domains.get(domain),
+        )
 
     @cached_property
     def private_statistics(self) -> PrivateStatistics:

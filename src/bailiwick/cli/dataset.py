@@ -37,6 +37,9 @@ def import_file(
     validation_file: Annotated[Path | None, typer.Option(help="Rows to choose and calibrate with.")] = None,
     test_share: Annotated[float, typer.Option(min=0, max=0.9, help="Of rows without a split.")] = _USUAL.test,
     validation_share: Annotated[float, typer.Option(min=0, max=0.9)] = _USUAL.validation,
+    independent_units: Annotated[
+        bool, typer.Option(help="Clean and split each unit on its own, for private training.")
+    ] = False,
 ) -> None:
     """Snapshot a labelled file as a data set, split without leakage.
 
@@ -51,6 +54,7 @@ def import_file(
         test=test_file,
         validation=validation_file,
         shares=Shares(test_share, validation_share),
+        independent_units=independent_units,
     )
     if flags(ctx).json:
         print_json(snapshot)

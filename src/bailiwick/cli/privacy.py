@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from typing import Annotated
 
 import typer
 
-from bailiwick.cli import privacy_budget
+from bailiwick.cli import privacy_audit, privacy_budget, privacy_release
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.errors import NotFound
@@ -16,10 +14,8 @@ from bailiwick.errors import NotFound
 app = typer.Typer(help="Privacy budgets, private releases, and audits of both.", no_args_is_help=True)
 app.add_typer(privacy_budget.app, name="budget")
 
-# Modules whose commands stand beside `budget`.
-for _module in ("bailiwick.cli.privacy_release", "bailiwick.cli.privacy_audit"):
-    if importlib.util.find_spec(_module):
-        app.add_typer(importlib.import_module(_module).app)
+privacy_release.register(app)
+privacy_audit.register(app)
 
 
 @app.command(epilog="Example:  bailiwick privacy cards  |  bailiwick privacy cards charge-20261123T190428-5f3a9c1e")

@@ -11,7 +11,7 @@ from bailiwick.cli.context import Flags, flags
 from bailiwick.cli.evaluation import print_evaluation
 from bailiwick.errors import BailiwickError, InvalidInput
 from bailiwick.evaluation.model import Evaluation
-from bailiwick.models.catalogue import DEFAULT_FAMILY
+from bailiwick.models.catalogue import DEFAULT_FAMILY, DEFAULT_PRIVATE_FAMILY
 from bailiwick.models.model import EpochLoss
 from bailiwick.training.model import TrainingRun
 
@@ -31,6 +31,12 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, max=1000, help="Passes over the texts.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of every random choice; default: the setting.")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the family; repeatable.")] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Under differential privacy, paid for by a budget.")
+    ] = False,
+    epsilon: Annotated[str, typer.Option(help="With --private: what it may cost.")] = "1.0",
+    delta: Annotated[str, typer.Option(help="With --private: the probability that the promise may fail.")] = "1e-5",
+    namespace: Annotated[str | None, typer.Option(help="With --private: of the budget, if there are several.")] = None,
 ) -> None:
     """Train a domain's model on a data set, then evaluate it on texts that it never saw.
 
@@ -38,8 +44,13 @@ def train(
       bailiwick train cards --dataset queries
       bailiwick train --all --dataset queries
       bailiwick train cards --dataset queries --from-version cards --epochs 2
+      bailiwick train cards --dataset queries --private --epsilon 4
     """
     root = flags(ctx)
+    if private:
+        refused = {"--all": every, "--from-version": from_version, "--epochs": epochs, "--seed": seed}
+        _train_privately(root, domain, dataset, family, _settings(setting or []), epsilon, delta, namespace, refused)
+        return
     if every == (domain is not None):
         raise InvalidInput("name one domain, or give --all", what="DOMAIN", remedy="bailiwick train --help")
     if every and from_version:
@@ -76,6 +87,54 @@ def train(
         )
     if failed:
         raise failed[0]
+
+
+def _train_privately(
+    root: Flags,
+    domain: str | None,
+    dataset: str,
+    family: str,
+    settings: Settings,
+    epsilon: str,
+    delta: str,
+    namespace: str | None,
+    refused: dict[str, Any],
+) -> None:
+    for option, value in refused.items():
+        if value:
+            raise InvalidInput(f"{option} does not go with --private", what=option, requested=value)
+    if domain is None:
+        raise InvalidInput("name one domain", what="DOMAIN", remedy="bailiwick train --help")
+    with progress_bar() as bar:
+        task = bar.add_task(f"{domain}: private training", total=None)
+        run = root.platform.private_training.train(
+            domain,
+            dataset,
+            actor=root.actor(),
+            epsilon=epsilon,
+            delta=delta,
+            family=DEFAULT_PRIVATE_FAMILY if family == DEFAULT_FAMILY else family,
+            settings=settings,
+            namespace=namespace,
+            progress=lambda done, steps: bar.update(task, completed=done, total=steps),
+        )
+    assert run.version is not None
+    evaluation = root.platform.evaluation.evaluate(run.version, actor=root.actor())
+    card = root.platform.registry.get(run.version).card["privacy"]
+    if root.json:
+        print_json({"run": run, "evaluation": evaluation, "privacy": card})
+        return
+    out.print(
+        f"Trained [bold]{run.version}[/] privately in {run.cpu_s or 0:.1f} CPU s: epsilon {card['epsilon']:g}, delta "
+        f"{card['delta']:g} per {card['unit']}, charged to {card['account']}",
+        soft_wrap=True,
+    )
+    print_evaluation(evaluation)
+    out.print("[bold]These metrics are not private[/]: they were measured on test texts as they are. Keep them inside.")
+    out.print("Not protected either:")
+    for line in card["not_protected"]:
+        out.print(f"  - {line}", highlight=False)
+    out.print(f"Next: [bold]bailiwick model show {run.version}[/], or [bold]bailiwick deploy {run.version}[/]")
 
 
 def _train_one(

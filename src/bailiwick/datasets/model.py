@@ -44,6 +44,9 @@ class Findings:
             training rows, in the validation split).
         conflicting: rows kept whose text also carries another label in the same domain.
         examples: the first few places, for people.
+        unit_column: the column that named the units, if one was given.
+        independent: no unit's rows decided what became of another unit's: nothing was removed as leaking, and the split
+            of a unit follows from its name alone. Only then can a model protect a unit.
     """
 
     empty: int = 0
@@ -51,6 +54,8 @@ class Findings:
     leaking: int = 0
     conflicting: int = 0
     examples: tuple[str, ...] = ()
+    unit_column: str | None = None
+    independent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from bailiwick.datasets import store
 from bailiwick.datasets.canonical import digest, pack, to_bytes, unpack
 from bailiwick.datasets.cleaning import clean, without_leaks
 from bailiwick.datasets.from_graph import GraphSelection, rows_from_graph
-from bailiwick.datasets.model import Dataset, Row, Split
+from bailiwick.datasets.model import Dataset, Findings, Row, Split
 from bailiwick.datasets.readers import Columns, Read, Source, open_file, read_rows
-from bailiwick.datasets.splitting import Shares, assign
+from bailiwick.datasets.splitting import Shares, assign, assign_alone
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
 from bailiwick.graph.ports import GraphStore
@@ -53,6 +53,7 @@ class DatasetService:
         test: Path | None = None,
         validation: Path | None = None,
         shares: Shares | None = None,
+        independent_units: bool = False,
     ) -> Dataset:
         """Snapshot labelled files.
 
@@ -65,6 +66,7 @@ class DatasetService:
             test: a file whose rows judge.
             validation: a file whose rows choose.
             shares: of the rows without a split.
+            independent_units: clean and split each unit on its own, as private training needs (`Findings.independent`).
 
         Returns:
             The new data set, or the one that already holds exactly these rows under this name.
@@ -77,7 +79,13 @@ class DatasetService:
             open_file(part, split) for part, split in ((test, Split.TEST), (validation, Split.VALIDATION)) if part
         ]
         return self.import_sources(
-            sources, name=name or _usual_name(path), actor=actor, columns=columns, domain=domain, shares=shares
+            sources,
+            name=name or _usual_name(path),
+            actor=actor,
+            columns=columns,
+            domain=domain,
+            shares=shares,
+            independent_units=independent_units,
         )
 
     def import_sources(
@@ -89,12 +97,14 @@ class DatasetService:
         columns: Columns | None = None,
         domain: str | None = None,
         shares: Shares | None = None,
+        independent_units: bool = False,
     ) -> Dataset:
         """Snapshot labelled content that is in memory already, such as the body of a request. See `import_file`."""
         chosen = columns or Columns()
         found = (read for source in sources for read in read_rows(source, chosen, domain=domain))
         described = ", ".join(Path(source.name).name for source in sources)
-        return self._snapshot(name, found, described, actor, shares or Shares())
+        made = Findings(unit_column=chosen.unit, independent=independent_units)
+        return self._snapshot(name, found, described, actor, shares or Shares(), made)
 
     def import_graph(
         self, graph: GraphStore, selection: GraphSelection, *, name: str, actor: Actor, shares: Shares | None = None
@@ -160,7 +170,15 @@ class DatasetService:
             raise NotFound(f"no snapshot {sha256[:12]}", what="dataset", requested=sha256)
         return unpack(packed, sha256)
 
-    def _snapshot(self, name: str, found: Iterable[Read], source: str, actor: Actor, shares: Shares) -> Dataset:
+    def _snapshot(
+        self,
+        name: str,
+        found: Iterable[Read],
+        source: str,
+        actor: Actor,
+        shares: Shares,
+        made: Findings = Findings(),  # noqa: B008 - frozen
+    ) -> Dataset:
         if not _NAME.fullmatch(name):
             raise InvalidInput(
                 f"{name!r} cannot name a data set",
@@ -172,7 +190,11 @@ class DatasetService:
         rows, findings = clean(found)
         if not rows:
             raise InvalidInput("no row has a text, a label and a domain", what="rows", where=source)
-        rows, findings = without_leaks(assign(rows, shares, salt=name), findings)
+        findings = replace(findings, unit_column=made.unit_column, independent=made.independent)
+        if made.independent:
+            rows = assign_alone(rows, shares, salt=name)
+        else:
+            rows, findings = without_leaks(assign(rows, shares, salt=name), findings)
         content = to_bytes(rows)
         sha256 = digest(content)
         snapshot = Dataset(

@@ -60,6 +60,22 @@ def assign(rows: Sequence[Row], shares: Shares, salt: str) -> list[Row]:
     return result
 
 
+def assign_alone(rows: Sequence[Row], shares: Shares, salt: str) -> list[Row]:
+    """Every row with a split that follows from the name of its unit (or its text), and from no other row.
+
+    `assign` keeps equal texts together and deals labels evenly, so one person's rows can move another's between splits.
+    That would break the promise of a private training: here adding or removing a unit changes its own rows only.
+    """
+    return [replace(row, split=row.split or _split_of(row.unit or normalise(row.text), shares, salt)) for row in rows]
+
+
+def _split_of(key: str, shares: Shares, salt: str) -> Split:
+    place = int.from_bytes(hashlib.sha256(f"{salt}\0{key}".encode()).digest()[:8]) / 2**64
+    if place < shares.test:
+        return Split.TEST
+    return Split.VALIDATION if place < shares.test + shares.validation else Split.TRAIN
+
+
 def _deal(rows: Sequence[Row], test: float, validation: float, salt: str) -> list[Split]:
     groups: dict[int, list[int]] = defaultdict(list)
     for position, root in enumerate(_group(rows)):

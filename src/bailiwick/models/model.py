@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,14 @@ class EpochLoss:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What a fitted model says of itself: family, labels, size, and how it was made."""
+    """What a fitted model says of itself: family, labels, size, and how it was made.
+
+    ``privacy`` is empty unless the model was trained under differential privacy: then unit, epsilon, delta, method and
+    what is not protected.
+    """
 
     family: str
     labels: tuple[str, ...]
     parameters: int
     settings: Mapping[str, float | int | str | bool] = field(default_factory=dict)
+    privacy: Mapping[str, Any] = field(default_factory=dict)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bailiwick.models.model import EpochLoss, LabelledText, ModelCard
+from bailiwick.privacy.training import PrivateTrainingPlan
 
 
 class FittedModel(Protocol):
@@ -28,13 +29,29 @@ class FittedModel(Protocol):
         ...
 
 
-class ModelFamily(Protocol):
-    """A way to train, save and load models. Artefacts are named byte strings in formats that cannot run code."""
+class ModelFormat(Protocol):
+    """A way to save and load models. Artefacts are named byte strings in formats that cannot run code."""
 
     @property
     def name(self) -> str:
         """The family's name in registry records."""
         ...
+
+    def save(self, model: FittedModel) -> Mapping[str, bytes]:
+        """The artefact: file name to content. Saving a loaded artefact gives the same bytes."""
+        ...
+
+    def load(self, files: Mapping[str, bytes]) -> FittedModel:
+        """The model of an artefact.
+
+        Raises:
+            InvalidInput: a file is missing, truncated, or not of this family; nothing in it is executed.
+        """
+        ...
+
+
+class ModelFamily(ModelFormat, Protocol):
+    """A way to train, save and load models."""
 
     def train(
         self,
@@ -61,14 +78,53 @@ class ModelFamily(Protocol):
         """
         ...
 
-    def save(self, model: FittedModel) -> Mapping[str, bytes]:
-        """The artefact: file name to content. Saving a loaded artefact gives the same bytes."""
+
+class PrivateModelFamily(ModelFormat, Protocol):
+    """A way to train under differential privacy. Neural families will do the same through this port."""
+
+    @property
+    def method(self) -> str:
+        """How it protects, for report cards."""
         ...
 
-    def load(self, files: Mapping[str, bytes]) -> FittedModel:
-        """The model of an artefact.
+    def plan(
+        self,
+        epsilon: float,
+        delta: float,
+        contribution_cap: int,
+        settings: Mapping[str, float | int | str | bool] | None = None,
+    ) -> PrivateTrainingPlan:
+        """The whole plan of a training that guarantees (epsilon, delta) per unit. It must not depend on any data.
 
         Raises:
-            InvalidInput: a file is missing, truncated, or not of this family; nothing in it is executed.
+            InvalidInput: unknown settings, or no plan reaches the guarantee.
+        """
+        ...
+
+    def train_privately(
+        self,
+        examples: Sequence[LabelledText],
+        labels: Sequence[str],
+        plan: PrivateTrainingPlan,
+        *,
+        settings: Mapping[str, float | int | str | bool] | None = None,
+        privacy: Mapping[str, Any] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> FittedModel:
+        """Follow the plan. The model and its card may depend on the examples only as the plan accounts for.
+
+        Must bound each unit's examples to the plan's cap by a rule that looks at that unit alone, leave out examples
+        without a unit or with another label, and work with any number of examples, even none: refusing would tell.
+
+        Args:
+            examples: private.
+            labels: public; the model knows all of them, whether they occur or not.
+            plan: made by `plan` from the same settings.
+            settings: hyper-parameters of the family.
+            privacy: what the card shall say of the guarantee.
+            progress: called with the number of steps done, and with nothing that depends on the data.
+
+        Raises:
+            InvalidInput: fewer than two labels, or unknown settings.
         """
         ...

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from bailiwick.clock import Clock
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
-from bailiwick.models.ports import FittedModel, ModelFamily
+from bailiwick.models.ports import FittedModel, ModelFormat
 from bailiwick.registry import store
 from bailiwick.registry.artefacts import ArtefactStore
 from bailiwick.registry.model import ModelVersion
@@ -43,7 +43,7 @@ class RegistryService:
         audit: AuditTrail,
         clock: Clock,
         artefacts: ArtefactStore,
-        family_of: Callable[[str], ModelFamily],
+        family_of: Callable[[str], ModelFormat],
     ) -> None:
         self._database = database
         self._audit = audit

@@ -98,11 +98,11 @@ class TrainingService:
         examples = self._examples(snapshot, Split.TRAIN, domain)
         chosen = self._family_of(family)
         start = self._registry.load(start_version) if start_version else None
-        run = self._begin(domain, snapshot, family, seed, settings or {}, start_version, actor)
+        run = self.begin(domain, snapshot, family, seed, settings or {}, start_version, actor)
         try:
-            return self._finish(run, actor, *self._fit(run, chosen, examples, start, progress))
+            return self.finish(run, actor, *self._fit(run, chosen, examples, start, progress))
         except BaseException as error:
-            self._fail(run, actor, error)
+            self.fail(run, actor, error)
             raise
 
     def get(self, run_id: str) -> TrainingRun:
@@ -128,7 +128,7 @@ class TrainingService:
             running = store.listing(connection, status=RunStatus.RUNNING)
         dead = [run for run in running if not _is_alive(run.worker)]
         for run in dead:
-            self._fail(run, actor, RuntimeError("its process died"))
+            self.fail(run, actor, RuntimeError("its process died"))
         return dead
 
     def _examples(self, snapshot: Dataset, split: Split, domain: str) -> Sequence[LabelledText]:
@@ -141,7 +141,7 @@ class TrainingService:
             )
         return self._datasets.examples(snapshot.id, split, domain)
 
-    def _begin(
+    def begin(
         self,
         domain: str,
         snapshot: Dataset,
@@ -151,6 +151,7 @@ class TrainingService:
         start_version: str | None,
         actor: Actor,
     ) -> TrainingRun:
+        """Put a run that starts now on record; it must end with `finish` or `fail`."""
         now = self._clock.now()
         run = TrainingRun(
             id=new_id("run", now),
@@ -205,9 +206,10 @@ class TrainingService:
             rows = [row for row in rows if not learned.intersection(marks(row))]
         return [LabelledText(row.text, row.label, row.unit) for row in rows]
 
-    def _finish(
+    def finish(
         self, run: TrainingRun, actor: Actor, model: FittedModel, losses: tuple[EpochLoss, ...], cpu_s: float
     ) -> TrainingRun:
+        """Register the model of a run as a version, and record that the run succeeded."""
         artefact = self._registry.store_model(model)
         with self._database.write() as connection:
             version = self._registry.register(
@@ -249,7 +251,8 @@ class TrainingService:
             self._audit.record(connection, actor, "training_run.succeed", f"training_run:{run.id}", after=after)
         return done
 
-    def _fail(self, run: TrainingRun, actor: Actor, error: BaseException) -> None:
+    def fail(self, run: TrainingRun, actor: Actor, error: BaseException) -> None:
+        """Record why a run failed, unless it has ended already."""
         reason = str(error) if isinstance(error, BailiwickError) else f"{type(error).__name__}: {error}"
         with self._database.write() as connection:
             still_running = store.change(

@@ -1,0 +1,1 @@
+"""A linear text classifier trained under differential privacy."""
