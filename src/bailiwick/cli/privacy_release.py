@@ -19,8 +19,6 @@ from bailiwick.privacy.applicability import of_file
 from bailiwick.privacy.model import Cost, Level, Release
 from bailiwick.privacy.planning import Forecast, forecast
 
-app = typer.Typer(help="What private releases would cost, and the releases.")
-
 _MEANINGS = {str(statistic): meaning for statistic, meaning in MEANINGS.items()} | {
     "accuracy": "share of right answers (mean), and test rows (count)",
     "confusion": "test rows by true and predicted label",
@@ -36,7 +34,13 @@ _TOP = typer.Option(min=1, help="How many labels top-labels names.")
 _KEY = typer.Option(help="Asked again with the same key, the stored release comes back at no cost.")
 
 
-@app.command("plan")
+def register(app: typer.Typer) -> None:
+    """Add the commands to the `privacy` group."""
+    app.command("plan")(plan)
+    app.command("release")(release)
+    app.command("release-metrics")(release_metrics)
+
+
 def plan(
     ctx: typer.Context,
     dataset: Annotated[str, typer.Argument(help="Name or id of a data set.")],
@@ -70,7 +74,6 @@ def plan(
     out.print("\nNext: the same options with [bold]bailiwick privacy release[/]")
 
 
-@app.command("release")
 def release(
     ctx: typer.Context,
     dataset: Annotated[str, typer.Argument(help="Name or id of a data set.")],
@@ -96,7 +99,6 @@ def release(
     _print_release(found, as_json=flags(ctx).json)
 
 
-@app.command("release-metrics")
 def release_metrics(
     ctx: typer.Context,
     version: Annotated[str, typer.Argument(help="Id of a model version.")],

@@ -59,34 +59,41 @@ def train(
     if epochs is not None:
         settings["epochs"] = epochs
     chosen_seed = root.settings.seed if seed is None else seed
-    platform = root.platform
-    platform.training.recover(root.actor())
-    domains = list(platform.datasets.get(dataset).domains) if every else [domain or ""]
+    root.platform.training.recover(root.actor())
+    if every:
+        _train_all(root, dataset, family, settings, chosen_seed)
+        return
+    run, evaluation = _train_one(root, domain or "", dataset, from_version, family, settings, chosen_seed)
+    if root.json:
+        print_json({"run": run, "evaluation": evaluation})
+        return
+    _report(run, evaluation)
+    _print_next(run)
+
+
+def _train_all(root: Flags, dataset: str, family: str, settings: Settings, seed: int) -> None:
+    """Every domain of the data set; one that fails does not stop the others, and the first failure is raised last."""
     done: list[dict[str, Any]] = []
     failed: list[BailiwickError] = []
-    for name in domains:
+    for name in root.platform.datasets.get(dataset).domains:
         try:
-            run, evaluation = _train_one(root, name, dataset, from_version, family, settings, chosen_seed)
+            run, evaluation = _train_one(root, name, dataset, None, family, settings, seed)
         except BailiwickError as error:
-            if not every:
-                raise
             failed.append(error)
             err.print(f"[bold red]{name}:[/] {error}", highlight=False)
             continue
         done.append({"run": run, "evaluation": evaluation})
-        if not root.json and not every:
-            _report(run, evaluation)
     if root.json:
-        print_json(done if every else done[0])
+        print_json(done)
     elif done:
-        if every:
-            print_table("Trained, and judged on unseen texts", _COLUMNS, [_row(**each) for each in done])
-        last: TrainingRun = done[-1]["run"]
-        out.print(
-            f"Next: [bold]bailiwick deploy {last.domain}[/]; more of it: [bold]bailiwick model show {last.domain}[/]"
-        )
+        print_table("Trained, and judged on unseen texts", _COLUMNS, [_row(**each) for each in done])
+        _print_next(done[-1]["run"])
     if failed:
         raise failed[0]
+
+
+def _print_next(run: TrainingRun) -> None:
+    out.print(f"Next: [bold]bailiwick deploy {run.domain}[/]; more of it: [bold]bailiwick model show {run.domain}[/]")
 
 
 def _train_privately(
