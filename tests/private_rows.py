@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from learning_examples import ADA
 
+from bailiwick.datasets.model import Dataset
+from bailiwick.datasets.readers import Columns
+from bailiwick.datasets.service import DatasetService
 from bailiwick.privacy.ledger import Ledger
 from bailiwick.privacy.model import (
     Account,
@@ -23,7 +27,7 @@ from bailiwick.privacy.model import (
 )
 from bailiwick.privacy.service import PrivacyService
 
-UNIT = PrivacyUnit("customer", "bank-customers")
+UNIT = PrivacyUnit("unit", "bank-customers")
 LABELS = ("block_card", "exchange_rate", "open_account")
 
 
@@ -39,6 +43,11 @@ def stated(**changed: Any) -> ReleaseTerms:
         **changed,
     }
     return ReleaseTerms(**values)
+
+
+def import_units(datasets: DatasetService, path: Path) -> Dataset:
+    """Import a file of `write_csv` so that its units do not decide over each other's rows."""
+    return datasets.import_file(path, actor=ADA, columns=Columns(unit=UNIT.column), independent_units=True)
 
 
 def open_budget(

@@ -9,6 +9,7 @@ from typing import Any
 from bailiwick.datasets.model import Dataset, Row
 from bailiwick.datasets.private_questions import Question, Settings, Statistic, not_protected, questions
 from bailiwick.datasets.service import DatasetService
+from bailiwick.datasets.units import check_units
 from bailiwick.errors import InvalidInput
 from bailiwick.governance.audit import Actor
 from bailiwick.privacy.applicability import Applicability, of_rows
@@ -79,17 +80,20 @@ class PrivateStatistics:
 
         Raises:
             NotFound: no such data set, or no budget for it.
-            InvalidInput: differential privacy does not apply, or the terms lack something.
+            InvalidInput: differential privacy does not apply, the rows of units depend on each other, or the terms lack
+                something.
         """
         snapshot = self._datasets.get(asked.dataset)
         self._check_applies(snapshot)
         own = AccountKey(asked.namespace, snapshot.name, asked.domain or "")
+        account = self._privacy.ledger.account(own)
+        check_units(snapshot, account.unit)
         terms = self._privacy.terms(own)
         found = questions(asked.statistics, terms, self._cost(asked, own), asked.settings)
         priced = price(
             _purpose(asked, snapshot),
             [question.mechanism for question in found],
-            currency=self._privacy.ledger.account(own).currency,
+            currency=account.currency,
             not_protected=not_protected(asked.statistics, terms),
         )
         return Planned(snapshot.id, terms, self._keys(own), found, priced)

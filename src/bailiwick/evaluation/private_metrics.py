@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from bailiwick.datasets.model import Dataset, Row
+from bailiwick.datasets.units import check_units
 from bailiwick.errors import InvalidInput
 from bailiwick.governance.audit import Actor
 from bailiwick.privacy.applicability import of_rows
@@ -87,7 +88,8 @@ class PrivateMetrics:
 
         Raises:
             NotFound: no such version, data set or account.
-            InvalidInput: differential privacy does not apply, or a term is missing; nothing was charged.
+            InvalidInput: differential privacy does not apply, the rows of units depend on each other, or a term is
+                missing; nothing was charged.
             BudgetExhausted: an account does not hold the cost; nothing was charged.
         """
         judged = self._judge(version, dataset)
@@ -95,13 +97,15 @@ class PrivateMetrics:
         if not applies.applies:
             raise InvalidInput(applies.words, what="unit", where=judged.snapshot.id)
         key = AccountKey(namespace, judged.snapshot.name, judged.domain)
+        account = self._privacy.ledger.account(key)
+        check_units(judged.snapshot, account.unit)
         terms = self._privacy.terms(key)
         asked = questions(metrics, terms, cost or self._level(key))
         purpose = f"{', '.join(metrics)} of version {version} on the test rows of data set {judged.snapshot.id}"
         priced: Priced = price(
             purpose,
             [question.mechanism for question in asked],
-            currency=self._privacy.ledger.account(key).currency,
+            currency=account.currency,
             not_protected=NOT_PROTECTED,
         )
 

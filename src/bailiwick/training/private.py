@@ -10,6 +10,7 @@ from typing import Any
 
 from bailiwick.datasets.model import Dataset, Split
 from bailiwick.datasets.service import DatasetService
+from bailiwick.datasets.units import check_units
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.governance.audit import Actor
 from bailiwick.models.ports import FittedModel, PrivateModelFamily
@@ -240,23 +241,7 @@ def _check_dataset(snapshot: Dataset, domain: str, terms: ReleaseTerms) -> None:
             requested=domain,
             allowed=sorted(snapshot.domains)[:50],
         )
-    column = snapshot.findings.unit_column
-    if column != terms.unit.column:
-        raise InvalidInput(
-            f"the data set {snapshot.id!r} was imported with the unit column {column!r}, the budget protects "
-            f"{terms.unit.column!r}",
-            what="unit",
-            requested=column,
-            allowed=terms.unit.column,
-            remedy=f"import it with --unit-column {terms.unit.column} --independent-units",
-        )
-    if not snapshot.findings.independent:
-        raise InvalidInput(
-            f"in the data set {snapshot.id!r} one unit's rows decided what became of another's: no unit is protected",
-            what="dataset",
-            requested=snapshot.id,
-            remedy=f"import it again with --unit-column {terms.unit.column} --independent-units",
-        )
+    check_units(snapshot, terms.unit)
 
 
 def _release_plan(domain: str, family: PrivateModelFamily, plan: PrivateTrainingPlan, cost: Cost) -> ReleasePlan:

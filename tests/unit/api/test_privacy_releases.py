@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from learning_examples import ADA, examples, write_csv
-from private_rows import open_budget
+from private_rows import import_units, open_budget
 
 from bailiwick.api.app import create_api
 from bailiwick.domains.model import Domain
@@ -26,7 +26,7 @@ ASKED: dict[str, Any] = {
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     platform = Platform(Settings(home=tmp_path / "home"))
-    platform.datasets.import_file(write_csv(tmp_path / "bank.csv", examples(90)), actor=ADA)
+    import_units(platform.datasets, write_csv(tmp_path / "bank.csv", examples(90)))
     open_budget(platform.privacy, "bank", "bank", epsilon="3")
     yield platform
     platform.close()

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from learning_examples import ADA, examples, write_csv
-from private_rows import open_budget
+from learning_examples import examples, write_csv
+from private_rows import import_units, open_budget
 from typer.testing import CliRunner
 
 from bailiwick.cli.context import Flags
@@ -21,7 +21,7 @@ def flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flags:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     flags = Flags(home=str(tmp_path / "home"))
-    flags.platform.datasets.import_file(write_csv(tmp_path / "bank.csv", examples(90)), actor=ADA)
+    import_units(flags.platform.datasets, write_csv(tmp_path / "bank.csv", examples(90)))
     open_budget(flags.platform.privacy, "bank", "bank", epsilon="5")
     return flags
 
@@ -51,7 +51,7 @@ def test_plan_then_release__tables_and_report_card(flags: Flags) -> None:
     for word in ("95 % within", "naive", "pld", "Nothing was charged"):
         assert word in plan
     found = run(flags, "release", *BANK, *statistics, *cost)
-    for word in ("Report card", "customer of bank-customers", "add-remove", "never reset", "not protected", "opendp"):
+    for word in ("Report card", "unit of bank-customers", "add-remove", "never reset", "not protected", "opendp"):
         assert word in found
     assert run_json(flags, "plan", *BANK, *statistics, *cost)["cost"] == "epsilon 3, delta 0.000001"
     run(flags, "release", *BANK, *statistics, *cost, refused=BudgetExhausted)

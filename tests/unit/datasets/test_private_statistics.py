@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 from learning_examples import ADA, Learning, examples, write_csv
-from private_rows import UNIT, open_budget
+from private_rows import UNIT, import_units, open_budget
 
 from bailiwick.clock import VirtualClock
 from bailiwick.datasets.private_questions import Settings, Statistic, words
 from bailiwick.datasets.private_statistics import Asked, PrivateStatistics
+from bailiwick.datasets.readers import Columns
 from bailiwick.errors import BudgetExhausted, InvalidInput, NotFound
 from bailiwick.privacy.model import AccountKey, Adjacency, Cost, Currency, Level, Lifetime, PrivacySettings
 from bailiwick.privacy.service import PrivacyService
@@ -23,7 +24,7 @@ def privacy(learning: Learning, clock: VirtualClock) -> PrivacyService:
 
 @pytest.fixture
 def statistics(learning: Learning, privacy: PrivacyService) -> PrivateStatistics:
-    learning.bank(150)
+    import_units(learning.datasets, write_csv(learning.folder / "bank.csv", examples(150)))
     return PrivateStatistics(learning.datasets, privacy)
 
 
@@ -147,6 +148,20 @@ def test_release__account_of_zcdp__pays_rho(statistics: PrivateStatistics, priva
     open_budget(privacy, "bank", currency=Currency.ZCDP, cap=Cost.cap(rho="1"))
     found = statistics.release(asked(Statistic.LABELS, Statistic.ROWS, epsilon="0.2", domain=None), actor=ADA)
     assert found.card["rho"] == "0.01"
+
+
+@pytest.mark.parametrize("columns", [Columns(unit="unit"), Columns()], ids=["dependent", "unit not stated"])
+def test_release__units_not_imported_on_their_own__refused_and_nothing_charged(
+    learning: Learning, privacy: PrivacyService, columns: Columns
+) -> None:
+    path = write_csv(learning.folder / "bank.csv", examples(60))
+    learning.datasets.import_file(path, actor=ADA, columns=columns, independent_units=columns.unit is None)
+    open_budget(privacy, "bank")
+    statistics = PrivateStatistics(learning.datasets, privacy)
+    with pytest.raises(InvalidInput) as refused:
+        statistics.release(asked(Statistic.ROWS, domain=None), actor=ADA)
+    assert "--independent-units" in str(refused.value.remedy)
+    assert spent(privacy) == 0
 
 
 def test_release__rows_without_units__does_not_apply(

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from learning_examples import ADA, Learning
-from private_rows import LABELS, UNIT, open_budget
+from learning_examples import ADA, Learning, examples, write_csv
+from private_rows import LABELS, UNIT, import_units, open_budget
 
 from bailiwick.clock import VirtualClock
 from bailiwick.errors import BudgetExhausted, InvalidInput, NotFound
@@ -20,7 +20,7 @@ def privacy(learning: Learning, clock: VirtualClock) -> PrivacyService:
 
 @pytest.fixture
 def version(learning: Learning) -> str:
-    learning.bank(150)
+    import_units(learning.datasets, write_csv(learning.folder / "bank.csv", examples(150)))
     run = learning.training.train("bank", "bank", actor=ADA, seed=1)
     assert run.version is not None
     return run.version
