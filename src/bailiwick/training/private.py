@@ -164,11 +164,14 @@ class PrivateTrainingService:
         chosen = self._family_of(family)
         cost = terms.release.cost
         recorded = {**(settings or {}), "epsilon": cost.epsilon, "delta": cost.delta}
-        run = self._training.begin(domain, snapshot, family, 0, recorded, None, actor)
+        runs: list[TrainingRun] = []
         learned: list[FittedModel] = []
         begun = time.process_time()
 
         def learn() -> dict[str, Any]:
+            # Only now is it paid for: a refused training leaves no run behind.
+            run = self._training.begin(domain, snapshot, family, 0, recorded, None, actor)
+            runs.append(run)
             examples = self._datasets.examples(snapshot.id, Split.TRAIN, domain)
             learned.append(
                 chosen.train_privately(
@@ -189,12 +192,12 @@ class PrivateTrainingService:
                 terms.release,
                 learn,
                 actor=actor,
-                idempotency_key=run.id,
                 categorical=["label"],
             )
-            return self._training.finish(run, actor, learned[0], (), time.process_time() - begun)
+            return self._training.finish(runs[0], actor, learned[0], (), time.process_time() - begun)
         except BaseException as error:
-            self._training.fail(run, actor, error)
+            for run in runs:
+                self._training.fail(run, actor, error)
             raise
 
     def _account(self, snapshot: Dataset, domain: str, namespace: str | None) -> AccountKey:

@@ -62,6 +62,7 @@ def test_train__too_dear__refused_without_a_charge_or_a_version(learning: Learni
         private.train(4.0)
     assert private.privacy.ledger.accounts()[0][1].spent == 0
     assert learning.registry.list("bank") == []
+    assert learning.training.list() == []
 
 
 def test_train__terms_without_labels_or_cap__refused_naming_them(learning: Learning) -> None:

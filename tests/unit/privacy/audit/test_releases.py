@@ -88,7 +88,7 @@ def test_releases__control_whose_cap_is_bypassed__refuted(
         return replace(bound(replace(terms, contribution_cap=1_000), units, **columns), terms=terms)
 
     monkeypatch.setattr(private_questions, "bound", uncapped)
-    # Sums differ by 120 where each of two noises has a scale of 6. At worst the threshold is the least of the 20 outputs
+    # Sums differ by 120 where each of two noises has a scale of 6. At worst the threshold is the least of 20 outputs
     # that choose it, and the claim is missed only if 60 % of the other 180 lie below: 0.4**20, once in 9e7 runs.
     verdict = audit_releases(neighbours.releases("without"), neighbours.releases("with"), telling, CLAIM, runs=200)
     assert verdict.refuted
