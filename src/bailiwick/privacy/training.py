@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bailiwick.errors import InvalidInput, Unavailable
-from bailiwick.privacy.training_noise import SAMPLE_RATE_STEPS
+from bailiwick.privacy.sampling import SAMPLE_RATE_STEPS
 
 ACCOUNTING = "Rényi, integer orders (dp-accounting)"
 

@@ -1,4 +1,4 @@
-"""Chance that protects: exact integer noise from OpenDP, and which units a step sees. Nothing here can be seeded.
+"""Noise of private training: exact, on whole numbers, from OpenDP. Nothing here can be seeded.
 
 OpenDP draws the discrete Gaussian exactly (Canonne, Kamath and Steinke, "The discrete Gaussian for differential
 privacy", 2020), from the operating system's entropy, so no attack on floating-point noise applies.
@@ -6,7 +6,6 @@ privacy", 2020), from the operating system's entropy, so no attack on floating-p
 
 from __future__ import annotations
 
-import secrets
 from functools import lru_cache
 from typing import Any
 
@@ -16,9 +15,6 @@ from numpy.typing import NDArray
 from bailiwick.errors import Unavailable
 
 Integers = NDArray[np.int64]
-
-SAMPLE_RATE_STEPS = 2**32
-"""A sample rate is used as a multiple of one in so many, rounded up before it is accounted."""
 
 _LARGEST_SCALE = 2.0**50
 
@@ -46,13 +42,6 @@ def require_noise() -> None:
         Unavailable: OpenDP is not installed.
     """
     _gaussian(1.0)
-
-
-def poisson_sample(count: int, rate: float) -> NDArray[np.bool_]:
-    """Which of ``count`` units take part in a step: each with the given probability, independently."""
-    threshold = min(SAMPLE_RATE_STEPS, round(rate * SAMPLE_RATE_STEPS))
-    drawn = np.frombuffer(secrets.token_bytes(4 * count), np.uint32)
-    return drawn.astype(np.uint64) < threshold
 
 
 @lru_cache(maxsize=8)

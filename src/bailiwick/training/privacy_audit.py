@@ -12,7 +12,8 @@ from bailiwick.models.private_linear_text.features import FEATURE_GRID
 from bailiwick.models.private_linear_text.fit import Noise, fit, unit_examples
 from bailiwick.privacy.audit.mechanism import CERTAIN, Verdict
 from bailiwick.privacy.audit.training import audit_guesses
-from bailiwick.privacy.training_noise import Integers, add_discrete_gaussian, poisson_sample
+from bailiwick.privacy.sampling import poisson_sample
+from bailiwick.privacy.training_noise import Integers, add_discrete_gaussian
 
 _LABELS = ("a", "b", "c", "d")
 _FEATURES = 2048

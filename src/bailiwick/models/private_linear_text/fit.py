@@ -13,8 +13,9 @@ from scipy.sparse import csr_matrix
 from bailiwick.models.model import LabelledText
 from bailiwick.models.private_linear_text.features import FEATURE_GRID, features
 from bailiwick.models.private_linear_text.gradients import GRADIENT_GRID, Integers, clipped_errors, probabilities
+from bailiwick.privacy.sampling import poisson_sample
 from bailiwick.privacy.training import PrivateTrainingPlan
-from bailiwick.privacy.training_noise import add_discrete_gaussian, poisson_sample
+from bailiwick.privacy.training_noise import add_discrete_gaussian
 
 Noise = Callable[[Integers, float], Integers]
 """Adds noise of a scale in grid steps. Replaced only by audits, to see that they notice."""
