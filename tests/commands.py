@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _SOURCE = Path(__file__).resolve().parents[1] / "src"
 _ENVIRONMENT = {"PYTHONPATH": str(_SOURCE), "BAILIWICK_PORT": "0"}
 _LIMIT_S = 240
+_BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
 # What commands import when they run. Nothing of it starts a thread or opens a file when it is imported.
 _PRELOADED = ["bailiwick.cli.main", "bailiwick.platform", "alembic.command", "scipy.optimize", "scipy.special"]
@@ -30,6 +33,21 @@ class Done:
     exit_code: int | None
     output: str
     errors: str
+
+
+def shown(page: Path) -> list[str]:
+    """The lines of a page that begin with ``$ bailiwick``, in order."""
+    lines = [line for block in _BLOCK.findall(page.read_text("utf-8")) for line in block.splitlines()]
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ bailiwick ")]
+
+
+def check(lines: Sequence[str], folder: Path, run: Callable[[str, Path], Done]) -> None:
+    """Run commands in order; each must exit with 0, or as its comment ``# exits with N`` says."""
+    for line in lines:
+        expected = re.search(r"# exits with (\d+)", line)
+        done = run(line, folder)
+        assert done.exit_code == int(expected[1] if expected else 0), f"{line}\n{done.output}\n{done.errors}"
+        assert "Traceback" not in done.errors, f"{line}\n{done.errors}"
 
 
 def run_apart(line: str, folder: Path) -> Done:

@@ -1,35 +1,19 @@
-"""Every command in the README and the docs runs, in order, from a fresh folder."""
+"""Every command in the docs runs, in the order of its page, from a fresh folder."""
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import Done, run_apart, run_forked
+from commands import check, run_forked, shown
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
 # Most pages begin alike: copy the estate, import it, train. What a page does first is done once for all of them.
 SHARED = re.compile(r"bailiwick (estate|domain import|dataset import|train cards --dataset queries$|deploy cards$)")
-
-
-def commands(page: Path) -> list[str]:
-    """The lines that begin with ``$ bailiwick``, in the order of the page."""
-    lines = [line for block in BLOCK.findall(page.read_text("utf-8")) for line in block.splitlines()]
-    return [line.removeprefix("$ ") for line in lines if line.startswith("$ bailiwick ")]
-
-
-def check(lines: list[str], folder: Path, run: Callable[[str, Path], Done]) -> None:
-    for line in lines:
-        expected = re.search(r"# exits with (\d+)", line)
-        done = run(line, folder)
-        assert done.exit_code == int(expected[1] if expected else 0), f"{line}\n{done.output}\n{done.errors}"
-        assert "Traceback" not in done.errors, f"{line}\n{done.errors}"
 
 
 class Beginnings:
@@ -63,15 +47,9 @@ def beginnings(tmp_path_factory: pytest.TempPathFactory) -> Beginnings:
 def test_docs__each_command_in_order__exits_as_the_page_says(
     page: Path, tmp_path: Path, beginnings: Beginnings
 ) -> None:
-    lines = commands(page)
+    lines = shown(page)
     assert lines, f"{page.name} shows no command"
     own = next((index for index, line in enumerate(lines) if not SHARED.match(line)), len(lines))
     folder = tmp_path / "page"
     shutil.copytree(beginnings.after(tuple(lines[:own])), folder)
     check(lines[own:], folder, run_forked)
-
-
-def test_readme__each_command_in_order_as_a_newcomer_types_it__exits_as_the_page_says(tmp_path: Path) -> None:
-    lines = commands(ROOT / "README.md")
-    assert lines, "the README shows no command"
-    check(lines, tmp_path, run_apart)

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import random
+import signal
 import statistics
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.rule import Rule
 
 from bailiwick.cli import demo_stages as stages
-from bailiwick.cli.console import out, print_json, print_table, progress_bar
+from bailiwick.cli.console import counted, print_json
 from bailiwick.cli.context import Flags, flags
 from bailiwick.cli.demo_material import Material, corpora, sample
-from bailiwick.cli.demo_traffic import Answer, LiveServer, shares
+from bailiwick.cli.demo_show import Show
+from bailiwick.cli.demo_traffic import Answer, LiveServer
 from bailiwick.datasets.model import Row
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 
 _SHOWN = 6
-_USERS = 300
+_SHOWN_CHARACTERS = 38
+_USERS = 500
 _LIVE_QUERIES = 200
 
 app = typer.Typer(add_completion=False, help="Run the whole way on a sample estate, then serve it.")
@@ -47,60 +50,31 @@ def demo(
     root = flags(ctx)
     material = corpora(data) if data else sample()
     show = Show(quiet=root.json)
+    with _ended_by_sigterm(), ExitStack() as cleanup:
+        cleanup.callback(root.platform.close)
+        report, server = _run(root, material, show, cleanup)
+        if root.json:
+            print_json(report)
+        _goodbye(root, server.base, report, leave, show)
+        if not leave:
+            server.wait()
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the program as Ctrl-C does, so that the server does not outlive it."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        report, server = _run(root, material, show)
+        yield
     finally:
-        root.platform.close()
-    if root.json:
-        print_json(report)
-    if leave:
-        server.stop()
-        return
-    try:
-        server.wait()
-    except KeyboardInterrupt:
-        server.stop()
-        show.say("Stopped.")
+        signal.signal(signal.SIGTERM, before)
 
 
-class Show:
-    """What people see of the demo; silent when a program reads the report instead."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self.quiet = quiet
-        self._start = time.monotonic()
-        self._stage = 0
-
-    def stage(self, title: str) -> None:
-        """Begin a stage."""
-        self._stage += 1
-        if not self.quiet:
-            out.print(Rule(f"[bold]{self._stage}. {title}[/]  [dim]{self.seconds:.0f} s[/]", align="left"))
-
-    @property
-    def seconds(self) -> float:
-        """Since the demo began."""
-        return time.monotonic() - self._start
-
-    def say(self, text: str) -> None:
-        """A line of prose; rich markup is understood."""
-        if not self.quiet:
-            out.print(text, soft_wrap=True)
-
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """A table."""
-        if not self.quiet:
-            print_table(title, columns, rows)
-
-    @contextmanager
-    def progress(self) -> Iterator[stages.Tell]:
-        """A bar on standard error, driven by the given function."""
-        with progress_bar() as bar:
-            task = bar.add_task("", total=None)
-            yield lambda text, done, total: bar.update(task, description=text, completed=done, total=total)
-
-
-def _run(root: Flags, material: Material, show: Show) -> tuple[dict[str, Any], LiveServer]:
+def _run(root: Flags, material: Material, show: Show, cleanup: ExitStack) -> tuple[dict[str, Any], LiveServer]:
     platform, actor = root.platform, root.actor("demo")
     report: dict[str, Any] = {"material": material.title}
     show.say(f"[bold]Bailiwick[/] on {escape(material.title)}; state in [bold]{platform.settings.home}[/]")
@@ -115,16 +89,12 @@ def _run(root: Flags, material: Material, show: Show) -> tuple[dict[str, Any], L
     report["detection"] = _detection(platform, datasets, queries, actor, show)
     trained = _training(platform, datasets, actor, show, report)
     challenger = _challenger(platform, trained, actor, show, report)
-    server = _serve(root, show)
-    try:
-        _live(server, queries, show, report)
-        if challenger is not None:
-            _promote(platform, server, challenger, queries, actor, show, report)
-    except BaseException:
-        server.stop()
-        raise
+    server = _serve(root, show, cleanup)
+    _live(server, queries, show, report)
+    if challenger is not None:
+        _promote(platform, server, challenger, queries, actor, show, report)
     report["seconds"] = round(show.seconds, 1)
-    _goodbye(root, server.base, challenger.domain if challenger else "DOMAIN", show)
+    report["stages"] = show.stages
     return report, server
 
 
@@ -143,16 +113,18 @@ def _extraction(platform: Platform, material: Material, actor: Actor, show: Show
     with show.progress() as tell:
         reports = stages.extract(platform, material, actor, tell)
     for each in reports:
-        outcomes = ", ".join(f"{count} {name}" for name, count in each.outcomes.items())
         lineage = f"; lineage of {each.columns_resolved} of {each.columns_total} columns" if each.columns_total else ""
         show.say(
             f"[bold]{Path(each.paths[0]).name}[/]: {len(each.files)} files; "
-            f"statements, tables and jobs: {outcomes}{lineage}"
+            f"statements, tables and jobs: {counted(each.outcomes)}{lineage}"
         )
     stats = platform.graph.stats()
-    show.say("Assets: " + ", ".join(f"{count:,} {kind}" for kind, count in stats.nodes.items()))
-    show.say("Relations: " + ", ".join(f"{count:,} {kind}" for kind, count in stats.edges.items()))
-    return {"assets": dict(stats.nodes), "relations": dict(stats.edges)}
+    show.say(f"Assets: {counted(stats.nodes)}")
+    show.say(f"Relations: {counted(stats.edges)}")
+    chain = stages.longest_lineage(platform)
+    if chain:
+        show.say("The longest way of a column: " + " [dim]->[/] ".join(map(escape, chain)))
+    return {"assets": dict(stats.nodes), "relations": dict(stats.edges), "longest_lineage": chain}
 
 
 def _detection(platform: Platform, datasets: Any, queries: list[Row], actor: Actor, show: Show) -> dict[str, Any]:
@@ -163,24 +135,28 @@ def _detection(platform: Platform, datasets: Any, queries: list[Row], actor: Act
     routed = stages.judge_detection(platform, queries)
     show.say(
         f"Tagged {tagged.tagged_nodes:,} of {tagged.nodes:,} assets "
-        f"and {tagged.tagged_edges:,} of {tagged.edges:,} relations."
+        f"and {tagged.tagged_edges:,} of {tagged.edges:,} relations, such as:"
     )
+    width = max((len(each.domain) for each in tagged.domains), default=0)
+    for each in tagged.domains[:_SHOWN]:
+        show.say(f"  {each.domain:<{width}}  {escape(', '.join(each.examples[:2]))}", whole=True)
     show.say(
         f"Learned from {sum(learned.examples.values()):,} training queries. "
         f"On {routed.queries:,} queries that it never saw: "
         f"[bold]{routed.right:.1%}[/] to the right domain, {routed.abstained:.1%} to none, {routed.cpu_us:.0f} us each."
     )
-    return {"right": routed.right, "abstained": routed.abstained, "queries": routed.queries, "cpu_us": routed.cpu_us}
+    example = next((each.examples[0] for each in tagged.domains if each.examples), None)
+    return {**asdict(routed), "tagged": tagged.tagged_nodes, "assets": tagged.nodes, "example": example}
 
 
 def _training(
     platform: Platform, datasets: Any, actor: Actor, show: Show, report: dict[str, Any]
 ) -> list[stages.Trained]:
-    show.stage("A model per domain: trained, judged on unseen queries, deployed if the numbers allow")
+    show.stage("A model per domain, deployed only if the numbers allow")
     with show.progress() as tell:
         trained, refused = stages.train_all(platform, datasets, actor, tell)
     rows = [_model_row(each) for each in trained]
-    show.table("Models", ("version", "accuracy", "95 % interval", "val. loss", "p95 ms", "CPU s", "decision"), rows)
+    show.table("Judged on unseen queries", ("version", "queries", "accuracy", "95 % interval", "p95 ms", "gates"), rows)
     for each in trained:
         for gate in each.deployment.gates:
             if not gate.passed:
@@ -202,14 +178,12 @@ def _training(
 
 def _model_row(each: stages.Trained) -> tuple[Any, ...]:
     m = each.evaluation.metrics
-    validation = m.get("validation_loss")
     return (
         each.evaluation.version,
+        int(m["test_examples"]),
         f"{m['accuracy']:.3f}",
-        f"{m['accuracy_low']:.3f} to {m['accuracy_high']:.3f}",
-        "" if validation is None else f"{validation:.3f}",
+        f"{m['accuracy_low']:.3f}-{m['accuracy_high']:.3f}",
         f"{m['latency_p95_ms']:.2f}",
-        f"{each.run.cpu_s or 0:.1f}",
         each.deployment.status.value,
     )
 
@@ -223,28 +197,35 @@ def _challenger(
         show.say("No second version passed the gates, so all traffic stays where it is.")
         return None
     second = challenger.trained.evaluation
-    before = next(each.evaluation for each in trained if each.evaluation.version == challenger.champion)
+    compared = challenger.comparison
     show.say(
-        f"[bold]{second.version}[/], fine-tuned from {challenger.champion}: accuracy {second.metrics['accuracy']:.3f} "
-        f"beside {before.metrics['accuracy']:.3f}; it gets {stages.CANARY_SHARE / 100:.0f} % "
-        f"of the users of {challenger.domain}."
+        f"[bold]{second.version}[/], fine-tuned from {challenger.champion}: "
+        f"accuracy {compared.second_accuracy:.3f} beside {compared.first_accuracy:.3f}."
     )
-    report["challenger"] = {"version": second.version, "metrics": dict(second.metrics)}
+    show.say(
+        f"On the same queries the difference is {compared.result.difference:+.3f} "
+        f"(95 % interval {compared.result.low:+.3f} to {compared.result.high:+.3f}): {compared.verdict}. "
+        f"It gets {stages.CANARY_SHARE / 100:.0f} % of the users of {challenger.domain}."
+    )
+    report["challenger"] = {
+        "domain": challenger.domain,
+        "champion": challenger.champion,
+        "version": second.version,
+        "difference": compared.result.difference,
+        "verdict": compared.verdict,
+    }
     return challenger
 
 
-def _serve(root: Flags, show: Show) -> LiveServer:
+def _serve(root: Flags, show: Show, cleanup: ExitStack) -> LiveServer:
     show.stage("Live: one endpoint for the whole fleet")
     settings = root.settings
     options = ["--home", str(settings.home)]
     if root.database_url is not None:
         options += ["--database-url", root.database_url]
     server = LiveServer(options, settings.home / "serve.log", settings.host, settings.port)
-    try:
-        server.wait_until_ready()
-    except BaseException:
-        server.stop()
-        raise
+    cleanup.callback(server.stop)
+    server.wait_until_ready()
     show.say(f"Serving at [bold]{server.base}[/]")
     return server
 
@@ -252,7 +233,10 @@ def _serve(root: Flags, show: Show) -> LiveServer:
 def _live(server: LiveServer, queries: list[Row], show: Show, report: dict[str, Any]) -> None:
     chosen = random.Random(7).sample(queries, min(_LIVE_QUERIES, len(queries)))  # noqa: S311  (which queries to show)
     answers = [server.ask(query, f"user-{number}") for number, query in enumerate(chosen)]
-    rows = [(a.query.text, a.domain, a.text, "yes" if _right(a) else f"no: {a.query.label}") for a in answers[:_SHOWN]]
+    rows = [
+        (_shortened(a.query.text), a.domain, a.text, "yes" if _right(a) else f"no: {a.query.label}")
+        for a in answers[:_SHOWN]
+    ]
     show.table('Unseen queries, sent with model "auto"', ("query", "routed to", "answer", "right"), rows)
     latencies = sorted(answer.latency_ms for answer in answers)
     live = {
@@ -285,40 +269,58 @@ def _promote(
 ) -> None:
     show.stage("Shift and promote")
     own = [query for query in queries if query.domain == challenger.domain]
-
-    def served() -> dict[str, int]:
-        asked = ((own[number % len(own)], f"user-{number}") for number in range(_USERS))
-        return shares([server.ask(query, user, challenger.domain) for query, user in asked])
-
-    before = served()
-    again = served()
-    show.say(f"{_USERS} users of {challenger.domain} were served by {_counts(before)}.")
-    show.say(f"Asked again, {'each user got the version of the first time' if before == again else 'the split moved'}.")
     version = challenger.trained.evaluation.version
+
+    def served() -> list[str]:
+        """The version that each user gets, user by user."""
+        asked = ((own[number % len(own)], f"user-{number}") for number in range(_USERS))
+        return [server.ask(query, user, challenger.domain).version for query, user in asked]
+
+    before, again = served(), served()
+    moved = sum(first != second for first, second in zip(before, again, strict=True))
+    share = before.count(version) / _USERS
+    show.say(f"{_USERS} users of {challenger.domain}: {share:.1%} were served by the new {version}.")
+    show.say(f"All of them asked again: {moved} got another version than the first time.")
     platform.delivery.promote(challenger.domain, version, actor=actor)
     time.sleep(3 * platform.settings.reload_interval_s)
     after = served()
-    show.say(f"Promoted [bold]{version}[/]; the same users are now served by {_counts(after)}.")
-    report["split"], report["promoted"] = before, after
-
-
-def _counts(versions: dict[str, int]) -> str:
-    return " and ".join(f"{version} ({count})" for version, count in sorted(versions.items()))
-
-
-def _goodbye(root: Flags, base: str, domain: str, show: Show) -> None:
-    home = f"bailiwick --home {root.settings.home}"
-    show.stage("Yours")
-    show.say(f'[bold]{base}/v1[/]         OpenAI-compatible: point any client here, model "auto" or a domain')
-    show.say(f"[bold]{base}/docs[/]       the control plane's REST interface")
-    show.say(f"[bold]{base}/metrics[/]    Prometheus metrics")
-    show.say("")
     show.say(
-        f"  curl -s {base}/v1/chat/completions -H 'content-type: application/json' \\\n"
-        '    -d \'{"model": "auto", "messages": [{"role": "user", "content": "I lost my card"}]}\''
+        f"Promoted: {after.count(version)} of the same {_USERS} users of {challenger.domain} "
+        f"are now served by [bold]{version}[/]."
     )
-    show.say(f"  {home} rollback {domain}        # back to the first version, at once")
-    show.say(f"  {home} graph show core.card       # a table, its lineage and its domains")
-    show.say(f"  {home} audit list                 # who changed what")
-    show.say("")
-    show.say("Press Ctrl-C to stop the server.")
+    report["split"] = {"users": _USERS, "asked": stages.CANARY_SHARE / 10_000, "share": share, "moved": moved}
+    report["promoted"] = {"version": version, "share": after.count(version) / _USERS}
+
+
+def _goodbye(root: Flags, base: str, report: dict[str, Any], leave: bool, show: Show) -> None:
+    home = f"bailiwick --home {root.settings.home}"
+    asset = report["detection"]["example"]
+    show.stage("Yours")
+    if leave:
+        show.say("The server is stopped again (--exit); everything else is kept. Go on with:\n")
+        show.say(f"  {home} serve   [dim]# serve the fleet again[/]", whole=True)
+    else:
+        for path, meaning in (
+            ("/v1", "OpenAI-compatible: point any client here"),
+            ("/docs", "the control plane's REST interface"),
+            ("/metrics", "Prometheus metrics"),
+        ):
+            show.say(f"  [bold]{base + path:<32}[/] {meaning}", whole=True)
+        show.say(
+            f"\n  curl -s {base}/v1/chat/completions -H 'content-type: application/json' \\\n"
+            '    -d \'{"model": "auto", "messages": [{"role": "user", "content": "I lost my card"}]}\'',
+            whole=True,
+        )
+    if "challenger" in report:
+        show.say(
+            f"  {home} rollback {report['challenger']['domain']}   [dim]# back to the first version[/]", whole=True
+        )
+    if asset is not None:
+        show.say(f"  {home} graph show {escape(asset)}   [dim]# its lineage and domains[/]", whole=True)
+    show.say(f"  {home} audit list   [dim]# who changed what[/]", whole=True)
+    if not leave:
+        show.say("\nPress Ctrl-C to stop the server.")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"

@@ -16,6 +16,8 @@ from bailiwick.errors import InvalidInput, NotFound
 
 ESTATE_FOLDERS = ("carddemo", "hive-sql", "json-tables", "tpcds-inserts")
 _MOST_KEYWORDS = 40
+_FOR_ANYTHING = "general"
+"""The domain of HWU64 for what belongs nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,11 @@ def corpora(folder: Path) -> Material:
             allowed=[*ESTATE_FOLDERS, "banking77", "hwu64"],
             remedy="name a folder that holds them, or leave --data out",
         )
+    default = next((domain.id for domain in domains if domain.id == _FOR_ANYTHING), domains[0].id)
     return Material(
         f"the corpora in {folder}",
         estate,
-        DomainSet({domain.id: domain for domain in sorted(domains, key=_id)}, domains[0].id),
+        DomainSet({domain.id: domain for domain in sorted(domains, key=_id)}, default),
         tuple(labelled),
     )
 

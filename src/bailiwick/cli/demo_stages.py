@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from bailiwick.errors import BailiwickError, InvalidInput
 from bailiwick.evaluation.model import Comparison, Evaluation
 from bailiwick.extraction.report import ExtractionReport
 from bailiwick.governance.audit import Actor
+from bailiwick.graph.lineage import flow_of
+from bailiwick.graph.model import EdgeKind, NodeKind
 from bailiwick.models.model import LabelledText
 from bailiwick.platform import Platform
 from bailiwick.training.model import TrainingRun
@@ -150,19 +153,53 @@ def train_all(
 
 
 def challenge(platform: Platform, champions: Sequence[Trained], actor: Actor) -> Challenger | None:
-    """Fine-tune a second version of the most used domain whose first is live, and give it a fifth of the traffic.
+    """Fine-tune a second version where the first, live one makes most mistakes, and give it a fifth of the traffic.
 
     Returns:
         None when no domain is live.
     """
     live = [each for each in champions if each.deployment.plan_revision is not None]
-    for champion in sorted(live, key=lambda each: -each.evaluation.metrics["test_examples"]):
+    for champion in sorted(live, key=_mistakes, reverse=True):
         run, version = champion.run, champion.evaluation.version
         second = _train(platform, run.domain, run.dataset, actor, start=version, share=CANARY_SHARE)
         if second.deployment.plan_revision is not None:
             comparison = platform.evaluation.compare(version, second.evaluation.version)
             return Challenger(run.domain, version, second, comparison)
     return None
+
+
+def _mistakes(each: Trained) -> float:
+    metrics = each.evaluation.metrics
+    return (1 - metrics["accuracy"]) * metrics["test_examples"]
+
+
+def longest_lineage(platform: Platform) -> list[str]:
+    """The columns of the longest way from a source to what is derived from it; empty without lineage."""
+    names = {node.id: node.qualified_name for node in platform.graph.nodes(kinds=[NodeKind.COLUMN])}
+    derived: dict[str, set[str]] = {}
+    waiting_for: Counter[str] = Counter()
+    for edge in platform.graph.edges(kinds=[EdgeKind.DERIVES]):
+        ends = flow_of(edge)
+        if ends is not None and names.keys() >= set(ends) and ends[1] not in derived.setdefault(ends[0], set()):
+            derived[ends[0]].add(ends[1])
+            waiting_for[ends[1]] += 1
+    ready = sorted((column for column in derived if not waiting_for[column]), key=names.__getitem__)
+    before: dict[str, str] = {}
+    length = dict.fromkeys(ready, 1)
+    while ready:  # in the order of the flow; what lies on a circle never gets ready and is left out
+        here = ready.pop()
+        for column in sorted(derived.get(here, ()), key=names.__getitem__):
+            if length.get(column, 0) <= length[here]:
+                before[column], length[column] = here, length[here] + 1
+            waiting_for[column] -= 1
+            if not waiting_for[column]:
+                ready.append(column)
+    if not length:
+        return []
+    chain = [min(length, key=lambda column: (-length[column], names[column]))]
+    while chain[-1] in before:
+        chain.append(before[chain[-1]])
+    return [names[column] for column in reversed(chain)]
 
 
 def _train(

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
 
 from bailiwick.datasets.model import Row
 from bailiwick.errors import Unavailable
@@ -70,15 +70,25 @@ class LiveServer:
         raise Unavailable("the server did not start: " + " ".join(words), what="serve", where=str(self._log))
 
     def ask(self, query: Row, user: str, model: str = "auto") -> Answer:
-        """Send one query as a user."""
+        """Send one query as a user.
+
+        Raises:
+            Unavailable: the server did not answer it.
+        """
         body = {"model": model, "user": user, "messages": [{"role": "user", "content": query.text}]}
         request = urllib.request.Request(  # noqa: S310  (our own server)
             f"{self.base}/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"}
         )
         start = time.perf_counter()
-        with urllib.request.urlopen(request, timeout=_ANSWER_S) as response:  # noqa: S310  (our own server)
-            answer: dict[str, Any] = json.load(response)
-            headers = response.headers
+        try:
+            with urllib.request.urlopen(request, timeout=_ANSWER_S) as response:  # noqa: S310  (our own server)
+                answer: dict[str, Any] = json.load(response)
+                headers = response.headers
+        except URLError as error:
+            said = error.read().decode("utf-8", "replace") if isinstance(error, HTTPError) else str(error.reason)
+            raise Unavailable(
+                f"the query {query.text!r} got no answer: {said[:300]}", what="serve", where=str(self._log)
+            ) from error
         return Answer(
             query,
             headers["x-bailiwick-domain"],
@@ -95,12 +105,11 @@ class LiveServer:
         """Ask the server to finish what it is doing and end."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(_START_S)
-
-
-def shares(answers: Sequence[Answer]) -> dict[str, int]:
-    """How many answers each version gave."""
-    return dict(Counter(answer.version for answer in answers))
+            try:
+                self._process.wait(_START_S)
+            except BaseException:  # it hangs, or Ctrl-C once more: nobody wants to wait
+                self._process.kill()
+                raise
 
 
 def _usable(host: str, port: int) -> int:
