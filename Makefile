@@ -35,6 +35,9 @@ format: $(READY_DEV) ## Format the code
 bench-main: $(READY_DEV) ## Measure extraction, graph, detection, training and gateway, each beside a peer
 	@$(BIN)/python -m benchmarks.main
 
+bench-%: $(READY_DEV) # one of them alone, such as bench-training
+	@$(BIN)/python -m benchmarks.main $*
+
 COMPILE = $(BIN)/uv pip compile pyproject.toml constraints.in --universal --python-version 3.11 --generate-hashes \
   --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet --upgrade
 lock: $(READY_DEV) ## Choose newer versions: rewrite the constraints files

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from bailiwick.clock import Clock
 from bailiwick.delivery.service import DeliveryService
-from bailiwick.domains.model import Domain, Thresholds
+from bailiwick.domains.model import Domain, DomainRevision, Lifecycle
 from bailiwick.errors import NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
 from bailiwick.platform import Platform
@@ -30,11 +30,16 @@ class Estate:
     def __init__(self, database: Database, clock: Clock) -> None:
         self.registered = {"bad": version("bad", accuracy=0.4)}
         self.registered.update({f"v{number}": version(f"v{number}") for number in range(1, 10)})
+        self.lifecycle = Lifecycle.ACTIVE
         self.audit = AuditTrail(database, clock)
         self.traffic = TrafficService(database, self.audit, clock)
         self.delivery = DeliveryService(
-            database, self.audit, clock, self.traffic, self._version, self._versions_of, lambda domain: Thresholds()
+            database, self.audit, clock, self.traffic, self._version, self._versions_of, self._domain
         )
+
+    def _domain(self, domain: str) -> DomainRevision:
+        made = datetime(2026, 1, 1, tzinfo=UTC)
+        return DomainRevision(Domain(domain, domain.title(), f"agent-{domain}"), 1, self.lifecycle, made, "ada")
 
     def _version(self, name: str) -> ModelVersion:
         if name not in self.registered:

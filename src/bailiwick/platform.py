@@ -197,7 +197,8 @@ class Platform:
             self.traffic,
             versions=lambda version: self.registry.get(version),
             versions_of=lambda domain: self.registry.list(domain),
-            thresholds=lambda domain: self.domains.get(domain).domain.thresholds,
+            domains=lambda domain: self.domains.get(domain),
+            check_artefact=lambda version: self.registry.check_artefact(version),
         )
 
     @cached_property

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, select, text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from bailiwick.errors import InvalidInput, Unavailable
 from bailiwick.governance.audit import Actor, AuditTrail
@@ -183,3 +183,50 @@ def test_database__server_that_is_not_there__is_unavailable() -> None:
         pass
 
     assert "s3cret" not in str(caught.value)
+
+
+def test_database__url_cannot_be_read__error_shows_no_password() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Database("postgre sql://ada:s3cret@:x/x")
+    assert "s3cret" not in f"{caught.value} {caught.value.fields()}"
+
+
+def test_database__file_is_no_database__is_unavailable_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database\n" * 100)
+    with pytest.raises(Unavailable, match="file is not a database"), Database(f"sqlite:///{path}").read():
+        pass
+    assert path.read_text() == "not a database\n" * 100
+
+
+def test_write__connection_is_cut_amid_the_unit__is_unavailable_and_the_next_unit_works(
+    postgres_database: Database,
+) -> None:
+    with pytest.raises(Unavailable, match="did not finish the work"), postgres_database.write() as connection:
+        own.create_all(connection)
+        connection.execute(counter.insert().values(id=1, value=1))
+        mine = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with postgres_database.engine.connect() as other:
+            other.execute(text(f"SELECT pg_terminate_backend({mine})"))
+        connection.execute(counter.insert().values(id=2, value=1))
+    with postgres_database.read() as connection:
+        assert connection.execute(text("SELECT to_regclass('counter')")).scalar_one() is None
+
+
+def test_write__value_that_postgres_cannot_hold__is_invalid_input(postgres_database: Database) -> None:
+    for statement, value in ((record.insert(), {"id": "a\0b"}), (record.insert(), {"id": "x" * 21})):
+        with pytest.raises(InvalidInput, match="cannot hold a value"), postgres_database.write() as connection:
+            own.create_all(connection)
+            connection.execute(statement.values(**value))
+
+
+def test_write__mistake_of_ours__is_not_hidden_as_an_outage(database: Database) -> None:
+    with pytest.raises(DBAPIError), database.write() as connection:
+        connection.execute(text("SELECT * FROM no_such_table"))
+
+
+def test_insert_new__key_is_taken__false_and_the_old_row_stays(tables: Database) -> None:
+    with tables.write() as connection:
+        assert tables.insert_new(connection, counter, {"id": 7, "value": 1})
+        assert not tables.insert_new(connection, counter, {"id": 7, "value": 2})
+        assert connection.execute(select(counter.c.value).where(counter.c.id == 7)).scalar_one() == 1

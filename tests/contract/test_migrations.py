@@ -12,6 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
+from upgrading import upgrade_url
 
 import bailiwick
 from bailiwick.errors import Conflict
@@ -53,16 +54,10 @@ def test_upgrade__schema_of_a_newer_release__is_refused(database: Database) -> N
         upgrade(database)
 
 
-def _upgrade_url(url: str) -> None:
-    database = Database(url)
-    upgrade(database)
-    database.close()
-
-
 def test_upgrade__three_processes_at_once__all_succeed(database: Database) -> None:
     downgrade(database)
     spawn = multiprocessing.get_context("spawn")
-    racers = [spawn.Process(target=_upgrade_url, args=(database.url,)) for _ in range(3)]
+    racers = [spawn.Process(target=upgrade_url, args=(database.url,)) for _ in range(3)]
     for racer in racers:
         racer.start()
     for racer in racers:

@@ -20,6 +20,7 @@ import pytest
 from serving import ADA, Fleet, ServerProcess, Upstream, serving
 
 from bailiwick.domains.model import Backend, Domain
+from bailiwick.traffic.assign import version_for
 
 LOST = [{"role": "user", "content": "my card was stolen"}]
 
@@ -228,6 +229,58 @@ def test_bad_request__typed_error(server: ServerProcess, path: str, body: Any, e
     assert document["error"]["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"messages": [{"role": "user", "content": ""}]}, 200),
+        ({"messages": [{"role": "user", "content": "\0\u202e\n" * 50}]}, 200),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,x"}}]}]}, 200),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": "my card was stolen"},
+                    {"role": "assistant", "content": None, "tool_calls": [{"id": "t", "type": "function"}]},
+                    {"role": "tool", "tool_call_id": "t", "content": "{}"},
+                ],
+                "tools": [{"type": "function", "function": {"name": "f"}}],
+            },
+            200,
+        ),
+        ({"no_such_field": {"a": [1]}, "metadata": {"k": "v"}, "seed": 7}, 200),
+        ({"n": 1, "max_tokens": 1}, 200),
+        ({"max_tokens": 10**9}, 200),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}}, 200),
+        ({"n": 2}, 400),
+        ({"n": 0}, 400),
+        ({"max_tokens": 0}, 400),
+        ({"max_tokens": -1}, 400),
+        ({"max_tokens": 1.5}, 400),
+        ({"max_tokens": "5"}, 400),
+        ({"max_completion_tokens": 0}, 400),
+        ({"response_format": {"type": "xml"}}, 400),
+        ({"response_format": "json_object"}, 400),
+        ({"messages": []}, 400),
+        ({"messages": [{"role": "user"}]}, 400),
+        ({"messages": [{"role": "robot", "content": "x"}]}, 400),
+        ({"model": "cards@"}, 400),
+        ({"model": "auto@v1"}, 400),
+        ({"model": "@v1"}, 400),
+        ({"model": "cards@../../etc/passwd"}, 404),
+        ({"model": "cards@a\0b"}, 404),
+        ({"model": "CARDS"}, 404),
+    ],
+)
+def test_odd_request__answered_or_refused_in_openais_shape(
+    server: ServerProcess, change: dict[str, Any], expected: int
+) -> None:
+    status, document, _ = post(server, "/v1/chat/completions", {"model": "cards", "messages": LOST, **change})
+    assert status == expected, document
+    if status == 200:
+        assert document["choices"][0]["finish_reason"] == "stop"
+    else:
+        assert set(document["error"]) == {"message", "type", "param", "code"}
+
+
 def test_other_paths__go_to_the_control_plane(server: ServerProcess) -> None:
     assert {domain["id"] for domain in get(server, "/v1/domains")["domains"]} >= {"cards", "loans"}
     assert get(server, "/healthz") == {"status": "ok"}
@@ -272,6 +325,32 @@ def test_plan__two_versions__sticky_per_user_in_the_plans_shares(fleet: Fleet, s
         for _ in range(5)
     }
     assert by_header == {seen[3]}
+    fleet.shift("loans", {first: 10_000})
+
+
+def test_plan__share_grows__only_the_users_it_needs_move_and_nobody_moves_back(
+    fleet: Fleet, server: ServerProcess
+) -> None:
+    first, second = fleet.versions["loans"][0], fleet.train("loans")
+
+    def on_second(share: int, by_header: bool) -> set[str]:
+        fleet.shift("loans", {first: 10_000 - share, second: share})
+        revision = fleet.platform.traffic.revision()
+        _eventually(lambda: get(server, "/readyz")["revision"]["traffic"] == revision)
+        seen = set()
+        for user in (f"user-{number}" for number in range(150)):
+            body = {"model": "loans", "messages": LOST}
+            who = ({**body}, {"x-user-id": user}) if by_header else ({**body, "user": user}, {})
+            if post(server, "/v1/chat/completions", *who)[2]["x-bailiwick-version"] == second:
+                seen.add(user)
+        return seen
+
+    small, large, back = on_second(1_000, False), on_second(4_000, True), on_second(1_000, True)
+    plan = fleet.platform.traffic.plan("loans")
+    assert plan is not None
+    assert small == {f"user-{n}" for n in range(150) if version_for(plan, f"user-{n}") == second} == back
+    assert small < large
+    assert 30 <= len(large) <= 92  # binomial(150, 0.4): outside with probability below 1e-5
     fleet.shift("loans", {first: 10_000})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import uuid
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from bailiwick import __version__
+from bailiwick.api.body_limit import BodyLimit
 from bailiwick.errors import (
     BailiwickError,
     BudgetExhausted,
@@ -38,6 +40,9 @@ _ROUTERS = [
     "bailiwick.api.metrics",
 ]
 
+LARGER_BODIES = {"/v1/datasets/": 64 << 20, "/v1/domains/import": 64 << 20}
+"""Longest request bodies in bytes, by the beginning of the path, where they may be longer than the usual."""
+
 STATUS: dict[type[BailiwickError], int] = {
     InvalidInput: 422,
     NotFound: 404,
@@ -49,9 +54,15 @@ STATUS: dict[type[BailiwickError], int] = {
 }
 
 
+_MOST_ACTOR = 180
+_MOST_REASON = 2_000
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+
+
 def create_api(platform: Platform) -> FastAPI:
     """The control-plane application over a platform."""
     api = FastAPI(title="Bailiwick", version=__version__)
+    api.add_middleware(BodyLimit, usual=platform.settings.max_body_bytes, larger=LARGER_BODIES)
     api.state.platform = platform
     for module in _ROUTERS:
         api.include_router(importlib.import_module(module).router)
@@ -69,18 +80,26 @@ def platform_of(request: Request) -> Platform:
 def actor_of(request: Request) -> Actor:
     """Dependency: who makes this request, for the audit trail.
 
-    ``X-Actor`` and ``X-Reason`` are taken on trust until access keys are in force.
+    ``X-Actor`` and ``X-Reason`` are taken on trust until access keys are in force; what is not printable in them is
+    left out, so that an entry reads as one line and as nobody else's. An odd request id is replaced.
     """
+    given_id = request.headers.get("x-request-id", "")
     return Actor(
-        name=f"api:{request.headers.get('x-actor', 'anonymous')[:180]}",
-        request_id=request.headers.get("x-request-id", uuid.uuid4().hex)[:100],
-        reason=request.headers.get("x-reason"),
+        name=f"api:{_printable(request, 'x-actor', _MOST_ACTOR) or 'anonymous'}",
+        request_id=given_id if _REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex,
+        reason=_printable(request, "x-reason", _MOST_REASON) or None,
     )
+
+
+def _printable(request: Request, header: str, most: int) -> str:
+    """A header as UTF-8 text without control, format and unassigned characters."""
+    text = request.headers.get(header, "").encode("latin-1").decode("utf-8", "replace")
+    return "".join(each for each in text if each.isprintable()).strip()[:most]
 
 
 async def _problem(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, BailiwickError)
-    status = STATUS.get(type(error), 500)
+    status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
     return _problem_json(status, error.message, error.fields())
 
 

@@ -11,13 +11,10 @@ from bailiwick.api.app import actor_of, platform_of
 from bailiwick.datasets.model import Dataset
 from bailiwick.datasets.readers import Columns, Source
 from bailiwick.datasets.splitting import Shares
-from bailiwick.errors import InvalidInput
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
-
-MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
 @router.get("")
@@ -49,8 +46,6 @@ def import_dataset(
     validation_share: Annotated[float, Query(ge=0, lt=1)] = Shares().validation,
 ) -> Dataset:
     """Snapshot the labelled texts of the request's body, CSV or JSON lines. The same rows give the same data set."""
-    if len(body) > MAX_BODY_BYTES:
-        raise InvalidInput(f"the body has {len(body)} bytes", what="body", allowed=MAX_BODY_BYTES)
     return platform.datasets.import_sources(
         [Source(f"body.{form}", body)],
         name=name,

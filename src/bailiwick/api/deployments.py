@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from bailiwick.api.app import actor_of, platform_of
-from bailiwick.api.traffic import DomainId, Reason, Revision, VersionId, because, plan_document
-from bailiwick.delivery.gates import explain
-from bailiwick.delivery.model import Deployment, DeploymentStatus
+from bailiwick.api.traffic import DomainId, Reason, Revision, VersionId, because
+from bailiwick.delivery.document import deployment_document, rollback_document
+from bailiwick.delivery.model import DeploymentStatus
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 from bailiwick.traffic.weights import parse_percent
@@ -85,14 +84,4 @@ def rollback(
     """Bring back what served before the newest version came; once more: go further back."""
     asked = body or RollbackRequest()
     done = platform.delivery.rollback(domain, actor=because(actor, asked.reason), expected_revision=asked.revision)
-    return {
-        "domain": domain,
-        "removed": list(done.removed),
-        "restored_revision": done.restored_revision,
-        "plan": plan_document(done.plan),
-    }
-
-
-def deployment_document(made: Deployment) -> dict[str, Any]:
-    """A deployment as JSON, with its decision in words."""
-    return {**asdict(made), "share_percent": made.share / 100, "decision": explain(made.gates)}
+    return rollback_document(done)

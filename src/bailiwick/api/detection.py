@@ -71,19 +71,24 @@ def detect(request: DetectRequest, platform: PlatformOf) -> Detection | Explanat
 @router.post("/v1/detections", status_code=201)
 def run_detection(request: RunRequest, platform: PlatformOf, actor: ActorOf) -> DetectionReport:
     """Tag the graph anew; learns first where the examples of domains changed."""
-    platform.detection.learn_own(actor)
+    platform.detection.learn_own(actor, given=lambda origin: _examples(platform, origin))
     return platform.detection.detect_graph(actor, threshold=request.threshold)
 
 
 @router.post("/v1/detections/learn", status_code=201)
 def learn(request: LearnRequest, platform: PlatformOf, actor: ActorOf) -> LearningReport:
     """Learn from the examples of domains, and from the training and validation rows of a data set."""
+    examples = {} if request.dataset is None else _examples(platform, request.dataset)
+    return platform.detection.learn(examples, actor, origin=request.dataset, again=request.again)
+
+
+def _examples(platform: Platform, dataset: str) -> dict[str, list[LabelledText]]:
+    """The rows of a data set that may be learned from, by domain: the test rows stay unseen."""
     examples: dict[str, list[LabelledText]] = {}
-    if request.dataset is not None:
-        for split in (Split.TRAIN, Split.VALIDATION):
-            for row in platform.datasets.rows(request.dataset, split):
-                examples.setdefault(row.domain, []).append(LabelledText(row.text, row.label, row.unit))
-    return platform.detection.learn(examples, actor, again=request.again)
+    for split in (Split.TRAIN, Split.VALIDATION):
+        for row in platform.datasets.rows(dataset, split):
+            examples.setdefault(row.domain, []).append(LabelledText(row.text, row.label, row.unit))
+    return examples
 
 
 @router.get("/v1/detections/latest")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -22,6 +23,8 @@ from bailiwick.domains.service import LIVING
 from bailiwick.errors import InvalidInput
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
+from bailiwick.registry.model import ModelVersion
+from bailiwick.traffic.model import TrafficPlan
 
 router = APIRouter(prefix="/v1/domains", tags=["domains"])
 
@@ -79,7 +82,7 @@ def list_domains(platform: ThePlatform, lifecycle: TheLifecycles = None) -> dict
 def show_all(platform: ThePlatform, lifecycle: TheLifecycles = None) -> dict[str, Any]:
     """Every domain with its configuration, and the model that serves it."""
     found = platform.domains.list_domains(tuple(lifecycle or LIVING))
-    return {"domains": [_with_model(platform, each) for each in found]}
+    return {"domains": _with_models(platform, found)}
 
 
 @router.get("/export", response_model=None)
@@ -126,7 +129,7 @@ def show(
     """One domain as it is, or as it was at a revision."""
     found = platform.domains.get(domain_id, revision)
     response.headers["ETag"] = _etag(found.revision)
-    return _with_model(platform, found) if revision is None else revision_json(found)
+    return _with_models(platform, [found])[0] if revision is None else revision_json(found)
 
 
 @router.put("/{domain_id}")
@@ -204,41 +207,38 @@ def diff(
     return {"changes": [{"field": each.field, "before": each.before, "after": each.after} for each in changes]}
 
 
-def served_model(platform: Platform, domain_id: str) -> dict[str, Any] | None:
-    """The model version that serves most of the domain's users, its training run and latest metrics.
-
-    None while nothing is deployed.
-    """
-    plan = platform.traffic.plan(domain_id)
-    if plan is None:
-        return None
-    slots: dict[str, int] = {}
-    for each in plan.ranges:
-        slots[each.version] = slots.get(each.version, 0) + each.end - each.first
-    stable = max(sorted(slots), key=lambda version: slots[version])
-    version = platform.registry.get(stable)
+def served_model(plan: TrafficPlan | None, versions: Mapping[str, ModelVersion]) -> dict[str, Any]:
+    """The model version that serves most of the domain's users, its training run and latest metrics; None: nothing."""
+    weights = {} if plan is None else plan.weights
+    stable = max(sorted(weights), key=lambda version: weights[version], default=None)
+    version = None if stable is None else versions.get(stable)
     return {
-        "model_version": version.id,
-        "training_run": version.training_run,
-        "latest_metrics": dict(version.metrics),
+        "model_version": stable,
+        "training_run": None if version is None else version.training_run,
+        "latest_metrics": None if version is None else dict(version.metrics),
     }
 
 
-def _with_model(platform: Platform, revision: DomainRevision) -> dict[str, Any]:
-    nothing = {"model_version": None, "training_run": None, "latest_metrics": None}
-    domain = revision.domain
-    return {
-        "id": domain.id,
-        "lifecycle": revision.lifecycle.value,
-        "revision": revision.revision,
-        "config": domain_json(domain),
-        "agent_id": domain.agent_id,
-        "layer": domain.layer,
-        "team": domain.team,
-        "keywords": domain.keywords,
-        "tags": domain.tags,
-        **(served_model(platform, domain.id) or nothing),
-    }
+def _with_models(platform: Platform, revisions: Sequence[DomainRevision]) -> list[dict[str, Any]]:
+    """Each domain with its model; as many queries for a thousand domains as for one."""
+    plans = platform.traffic.plans()
+    only = revisions[0].domain.id if len(revisions) == 1 else None
+    versions = {version.id: version for version in platform.registry.list(only)}
+    return [
+        {
+            "id": each.domain.id,
+            "lifecycle": each.lifecycle.value,
+            "revision": each.revision,
+            "config": domain_json(each.domain),
+            "agent_id": each.domain.agent_id,
+            "layer": each.domain.layer,
+            "team": each.domain.team,
+            "keywords": each.domain.keywords,
+            "tags": each.domain.tags,
+            **served_model(plans.get(each.domain.id), versions),
+        }
+        for each in revisions
+    ]
 
 
 def _answer(revision: DomainRevision, response: Response) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -13,7 +13,8 @@ from bailiwick.errors import NotFound
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 from bailiwick.traffic.assign import slot, version_for
-from bailiwick.traffic.model import PlanRecord, TrafficPlan
+from bailiwick.traffic.document import plan_document, record_document
+from bailiwick.traffic.model import TrafficPlan
 from bailiwick.traffic.weights import parse_percent
 
 router = APIRouter(prefix="/v1/traffic", tags=["traffic"])
@@ -123,23 +124,6 @@ def assignment(
         "version": version_for(plan, unit),
         "slot": slot(plan.salt, unit),
         "revision": plan.revision,
-    }
-
-
-def plan_document(plan: TrafficPlan) -> dict[str, Any]:
-    """A plan as JSON."""
-    return {**asdict(plan), "weights": {version: weight / 100 for version, weight in plan.weights.items()}}
-
-
-def record_document(record: PlanRecord) -> dict[str, Any]:
-    """A revision of a plan as JSON."""
-    return {
-        **plan_document(record.plan),
-        "since": record.at,
-        "change": record.change,
-        "actor": record.actor,
-        "reason": record.reason,
-        "restores": record.restores,
     }
 
 

@@ -1,6 +1,7 @@
 """Which upstream addresses may be called: HTTP(S) to named hosts, never to link-local ones. Pure.
 
 Link-local addresses are where clouds keep their instance credentials (169.254.169.254), and no model is served there.
+The clouds' other addresses for the same purpose are named below (AWS and Google over IPv6, Alibaba, Azure).
 """
 
 from __future__ import annotations
@@ -9,6 +10,11 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from bailiwick.errors import InvalidInput
+
+_INSTANCE_DATA = frozenset(
+    ipaddress.ip_address(each) for each in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16")
+)
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def allowed_address(address: str) -> bool:
@@ -20,7 +26,9 @@ def allowed_address(address: str) -> bool:
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
         parsed = parsed.ipv4_mapped
-    return not (parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified)
+    elif parsed in _NAT64:
+        parsed = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+    return not (parsed in _INSTANCE_DATA or parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified)
 
 
 def checked_base_url(url: str | None, *, domain: str) -> str:

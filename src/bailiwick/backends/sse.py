@@ -45,11 +45,6 @@ class EventCutter:
             self.fault = self.fault or UpstreamFailed("the upstream sent an event longer than a megabyte")
         return passed
 
-    @property
-    def midway(self) -> bool:
-        """Whether bytes of an unfinished event are held."""
-        return bool(self._rest.strip())
-
     def _checked(self, whole: bytes) -> bytes:
         passed = []
         for event in whole.split(b"\n\n"):

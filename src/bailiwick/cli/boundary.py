@@ -6,17 +6,10 @@ import os
 import sqlite3
 
 from bailiwick.errors import BailiwickError, InvalidInput, Unavailable
+from bailiwick.storage.database import remedy_for
 
 TRACEBACK_VARIABLE = "BAILIWICK_TRACEBACK"
 """Set, it lets an unexpected error through as Python shows it."""
-
-_FILE_REMEDIES = {
-    "readonly": "give this user the right to write the file and its folder, or name another with --home",
-    "not a database": "name another file with --database-url or --home, or move this one out of the way",
-    "malformed": "restore a backup (docs/production.md), or start afresh in another --home",
-    "disk is full": "make room on the disk; what was committed is safe",
-    "locked": "another process has been writing for too long; try again",
-}
 
 
 def typed(error: Exception) -> BailiwickError:
@@ -26,10 +19,7 @@ def typed(error: Exception) -> BailiwickError:
     driver = getattr(error, "orig", None)  # SQLAlchemy keeps what the database driver raised there
     if isinstance(driver, Exception) or isinstance(error, sqlite3.Error):
         words = str(driver or error).strip().splitlines()[0]
-        remedy = next(
-            (do for sign, do in _FILE_REMEDIES.items() if sign in words), "check the database, then try again"
-        )
-        return Unavailable(f"the database refused: {words}", what="database_url", remedy=remedy)
+        return Unavailable(f"the database refused: {words}", what="database_url", remedy=remedy_for(words))
     if isinstance(error, OSError) and error.filename is not None:
         return InvalidInput(
             f"{str(error.filename)!r}: {error.strerror}",

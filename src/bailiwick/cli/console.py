@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from bailiwick.errors import (
     BailiwickError,
@@ -28,8 +29,18 @@ from bailiwick.errors import (
     Unavailable,
 )
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+class _PlainConsole(Console):
+    """Shows control characters instead of sending them: names come from files, and a terminal obeys what it is sent."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(text.translate(_CONTROLS), **options)
+
+
+out = _PlainConsole(highlight=False)
+err = _PlainConsole(stderr=True, highlight=False)
 
 _LONGEST_WORD = 48
 """Longer pieces are broken all the same: digests, and identifiers that nobody types."""
@@ -57,7 +68,7 @@ def fail(error: BailiwickError, *, as_json: bool) -> NoReturn:
         for label, value in (("where", error.where), ("allowed", error.allowed), ("do", error.remedy)):
             if value is not None:
                 err.print(f"  [dim]{label}:[/] {escape(str(value))}")
-    sys.exit(EXIT_CODES.get(type(error), 1))
+    sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))
 
 
 def plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ import typer
 
 from bailiwick.cli.console import EXIT_CODES, out, print_json, print_table
 from bailiwick.cli.context import flags
+from bailiwick.delivery.document import deployment_document
 from bailiwick.delivery.gates import explain
 from bailiwick.delivery.model import Deployment, DeploymentStatus, GateResult
 from bailiwick.errors import GateFailed
@@ -45,7 +46,7 @@ def deploy(
         raise typer.Exit(0 if verdict.passed else EXIT_CODES[GateFailed])
     made = delivery.deploy(version.domain, version.id, share=points, actor=flags(ctx).actor(reason), force=force)
     if flags(ctx).json:
-        print_json(made)
+        print_json(deployment_document(made))
     else:
         _print_gates(made.version, made.gates)
         _print_decision(made)

@@ -89,8 +89,10 @@ def _learn(root: Flags, dataset: str | None, relearn: bool, domains: DomainsFrom
             bar.update(tasks[member], completed=loss.epoch, total=loss.epochs, description=said)
 
         if dataset is not None or relearn:
-            return service.learn(examples, root.actor(), domains=domains, again=relearn, progress=epoch)
-        return service.learn_own(root.actor(), domains=domains, progress=epoch)
+            return service.learn(examples, root.actor(), domains=domains, origin=dataset, again=relearn, progress=epoch)
+        return service.learn_own(
+            root.actor(), domains=domains, given=lambda origin: _examples(root, origin), progress=epoch
+        )
 
 
 def _examples(root: Flags, dataset: str) -> dict[str, list[LabelledText]]:

@@ -23,7 +23,6 @@ from bailiwick.detection.model import (
 
 _SHOWN_CHARACTERS = 60
 _SHOWN_WORDS = 15
-_SHOWN_SCORE = 0.01
 _SHOWN_KINDS = {"tables": ("table", "view"), "columns": ("column",), "statements": ("statement",)}
 _METHODS = (MANUAL, KEYWORD, CLASSIFIER, LINEAGE)
 
@@ -55,7 +54,9 @@ def print_detections(texts: Sequence[str], found: Sequence[Detection]) -> None:
                 each.domain or "(none)",
                 each.score,
                 each.method,
-                _others(each),
+                ", ".join(
+                    f"{name} {score:.2f}" for name, score in each.ranking[each.domain is not None :] if score >= 0.01
+                ),
             )
             for text, each in zip(texts, found, strict=True)
         ],
@@ -142,11 +143,6 @@ def _by_kind(summary: DomainSummary) -> list[int]:
     assets = sum(counts.values())
     shown = [sum(counts.pop(kind, 0) for kind in kinds) for kinds in _SHOWN_KINDS.values()]
     return [assets, relations, *shown, sum(counts.values())]
-
-
-def _others(found: Detection) -> str:
-    others = found.ranking if found.domain is None else found.ranking[1:]
-    return ", ".join(f"{name} {score:.2f}" for name, score in others if score >= _SHOWN_SCORE)
 
 
 def _score(scores: dict[str, float], name: str) -> str:

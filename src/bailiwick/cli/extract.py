@@ -52,8 +52,8 @@ def extract(
     Only what changed since the last time is read again. Elements that are gone are removed (they can come back) once
     every file could be read.
 
-    Exit status: 0 when every file could be read; 1 when some could not (the rest is stored, the reasons are recorded);
-    2 when a path or option is wrong, and nothing was done.
+    Exit status: 0 when every file and statement could be read; 1 when some could not (the rest is stored, the reasons
+    are recorded); 2 when a path or option is wrong, and nothing was done.
 
     Examples:
         bailiwick extract ./warehouse
@@ -88,7 +88,7 @@ def extract(
         print_json(_as_json(report, explain=explain))
     else:
         _print(report, explain=explain)
-    if report.failed:
+    if report.failed or any(report.outcomes.get(outcome) for outcome in (Outcome.ERROR, Outcome.TIMEOUT)):
         raise typer.Exit(_INCOMPLETE)
 
 

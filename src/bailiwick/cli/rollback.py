@@ -8,6 +8,7 @@ import typer
 
 from bailiwick.cli.console import out, print_json
 from bailiwick.cli.context import flags
+from bailiwick.delivery.document import rollback_document
 from bailiwick.traffic.weights import percent
 
 app = typer.Typer(add_completion=False, help="Go back to the version served before.")
@@ -26,15 +27,7 @@ def rollback(
     """
     done = flags(ctx).platform.delivery.rollback(domain, actor=flags(ctx).actor(reason), expected_revision=revision)
     if flags(ctx).json:
-        print_json(
-            {
-                "domain": domain,
-                "removed": done.removed,
-                "restored_revision": done.restored_revision,
-                "revision": done.plan.revision,
-                "weights": done.plan.weights,
-            }
-        )
+        print_json(rollback_document(done))
         return
     shares = ", ".join(f"{version} {percent(weight)}" for version, weight in done.plan.weights.items())
     out.print(f"[bold green]Rolled back[/]: {', '.join(done.removed)} is out; {domain} is served by {shares}.")

@@ -20,6 +20,7 @@ from bailiwick.cli.context import flags
 from bailiwick.errors import InvalidInput, Unavailable
 from bailiwick.gateway.asgi import Receive, Scope, Send
 from bailiwick.gateway.build import RunningGateway
+from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 
 app = typer.Typer(add_completion=False, help="Serve the control plane and the gateway.")
@@ -31,6 +32,7 @@ class Server:
     """The ASGI application of a process: the gateway's paths go to the gateway, the rest to the control plane."""
 
     def __init__(self, platform: Platform) -> None:
+        self._platform = platform
         self._running = RunningGateway(platform)
         self._gateway = self._running.app
         self._api: Any = create_api(platform)
@@ -43,8 +45,9 @@ class Server:
             await self._api(scope, receive, send)
 
     async def start(self) -> None:
-        """Load what is served; see `RunningGateway.start`."""
+        """Load what is served (see `RunningGateway.start`), and record training runs that died with a server."""
         await self._running.start()
+        await asyncio.to_thread(self._platform.training.recover, Actor("server"))
 
     async def stop(self) -> None:
         """End the background work."""

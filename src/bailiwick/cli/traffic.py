@@ -12,6 +12,7 @@ from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.traffic.assign import slot, version_for
+from bailiwick.traffic.document import plan_document, record_document
 from bailiwick.traffic.model import PlanRecord, TrafficPlan
 from bailiwick.traffic.weights import parse_percent, parse_weights, percent
 
@@ -32,7 +33,7 @@ def show(
     traffic = flags(ctx).platform.traffic
     plans = [_plan(ctx, domain)] if domain else list(traffic.plans().values())
     if flags(ctx).json:
-        print_json([_document(plan) for plan in plans])
+        print_json([plan_document(plan) for plan in plans])
         return
     rows = [
         (plan.domain, plan.revision, version, percent(weight))
@@ -106,7 +107,7 @@ def at(
             remedy=f"see `bailiwick traffic history {domain}`",
         )
     if flags(ctx).json:
-        print_json(_record_document(record))
+        print_json(record_document(record))
         return
     _print_records(f"{domain} at {asked:%Y-%m-%d %H:%M:%S}Z", [record])
 
@@ -118,7 +119,7 @@ def history(ctx: typer.Context, domain: Domain, limit: Annotated[int, typer.Opti
     if not records:
         raise _nothing_deployed(domain)
     if flags(ctx).json:
-        print_json([_record_document(record) for record in records])
+        print_json([record_document(record) for record in records])
         return
     _print_records(f"Traffic of {domain}", records)
 
@@ -166,7 +167,7 @@ def _instant(text: str) -> datetime:
 
 def _print_plan(ctx: typer.Context, plan: TrafficPlan) -> None:
     if flags(ctx).json:
-        print_json(_document(plan))
+        print_json(plan_document(plan))
         return
     shares = ", ".join(f"{version} {percent(weight)}" for version, weight in plan.weights.items())
     out.print(f"[bold green]{plan.domain}[/] is now served by {shares} (plan revision {plan.revision}).")

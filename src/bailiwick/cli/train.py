@@ -24,7 +24,7 @@ Settings = dict[str, float | int | str | bool]
 def train(
     ctx: typer.Context,
     domain: Annotated[str | None, typer.Argument(help="Whose model; leave out with --all.")] = None,
-    dataset: Annotated[str, typer.Option(help="Name or id of the data set.")] = ...,  # type: ignore[assignment]
+    dataset: Annotated[str, typer.Option(help="Name or id of the data set.")] = ...,  # type: ignore[assignment]  # Typer: required
     every: Annotated[bool, typer.Option("--all", help="Every domain of the data set, one after the other.")] = False,
     from_version: Annotated[str | None, typer.Option(help="Fine-tune this version (a domain: its newest).")] = None,
     family: Annotated[str, typer.Option(help="Model family.")] = DEFAULT_FAMILY,

@@ -188,11 +188,11 @@ class DatasetService:
             findings=findings,
         )
         with self._database.write() as connection:
-            known = store.find(connection, snapshot.id)
-            if known is not None:
+            if not store.insert(self._database, connection, snapshot):
+                known = store.find(connection, snapshot.id)
+                assert known is not None
                 return known
-            store.insert_content(connection, sha256, pack(content))
-            store.insert(connection, snapshot)
+            store.insert_content(self._database, connection, sha256, pack(content))
             after = {"sha256": sha256, "rows": len(rows), "source": source, "findings": asdict(findings)}
             self._audit.record(connection, actor, "dataset.import", f"dataset:{snapshot.id}", after=after)
         return snapshot

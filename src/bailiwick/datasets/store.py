@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Index, Integer, LargeBinary, RowMapping, String, Table, Text, select
 
 from bailiwick.datasets.model import Dataset, Findings
+from bailiwick.storage.database import Database
 from bailiwick.storage.schema import Json, UtcDateTime, metadata
 
 dataset = Table(
@@ -35,16 +36,14 @@ dataset_content = Table(
 )
 
 
-def insert(connection: Connection, snapshot: Dataset) -> None:
-    """Add a data set's record."""
-    connection.execute(dataset.insert().values(**asdict(snapshot)))
+def insert(database: Database, connection: Connection, snapshot: Dataset) -> bool:
+    """Add a data set's record; False when it is there already."""
+    return database.insert_new(connection, dataset, asdict(snapshot))
 
 
-def insert_content(connection: Connection, sha256: str, content: bytes) -> None:
+def insert_content(database: Database, connection: Connection, sha256: str, content: bytes) -> None:
     """Add the rows of a snapshot, unless they are there already."""
-    known = connection.execute(select(dataset_content.c.sha256).where(dataset_content.c.sha256 == sha256)).first()
-    if known is None:
-        connection.execute(dataset_content.insert().values(sha256=sha256, content=content))
+    database.insert_new(connection, dataset_content, {"sha256": sha256, "content": content})
 
 
 def find(connection: Connection, id_or_name: str) -> Dataset | None:

@@ -12,7 +12,7 @@ from bailiwick.delivery import store
 from bailiwick.delivery.gates import explain, judge
 from bailiwick.delivery.model import Deployment, DeploymentStatus, GateResult, Rollback
 from bailiwick.delivery.rollback import rollback_target
-from bailiwick.domains.model import Thresholds
+from bailiwick.domains.model import DomainRevision, Lifecycle
 from bailiwick.errors import Conflict, InvalidInput, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
 from bailiwick.registry.model import ModelVersion
@@ -50,7 +50,8 @@ class DeliveryService:
         traffic: whose plans it changes; nobody else should.
         versions: the registered version of an id; raises `NotFound`.
         versions_of: every registered version of a domain, newest first.
-        thresholds: of a domain; raises `NotFound`.
+        domains: the current revision of a domain; raises `NotFound`.
+        check_artefact: called with a version before it is deployed; raises when it could not be loaded.
     """
 
     def __init__(
@@ -61,7 +62,8 @@ class DeliveryService:
         traffic: TrafficService,
         versions: Callable[[str], ModelVersion],
         versions_of: Callable[[str], Sequence[ModelVersion]],
-        thresholds: Callable[[str], Thresholds],
+        domains: Callable[[str], DomainRevision],
+        check_artefact: Callable[[ModelVersion], object] | None = None,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -69,7 +71,8 @@ class DeliveryService:
         self._traffic = traffic
         self._versions = versions
         self._versions_of = versions_of
-        self._thresholds = thresholds
+        self._domains = domains
+        self._check_artefact = check_artefact
 
     def find(self, name: str) -> ModelVersion:
         """The version of that id, or the newest version of the domain of that id.
@@ -98,7 +101,7 @@ class DeliveryService:
             InvalidInput: the version belongs to another domain.
         """
         model_version = self._version(domain, version)
-        return Verdict(model_version, judge(model_version.metrics, self._thresholds(domain)))
+        return Verdict(model_version, judge(model_version.metrics, self._domains(domain).domain.thresholds))
 
     def deploy(
         self,
@@ -127,11 +130,14 @@ class DeliveryService:
             NotFound: the domain or the version does not exist.
             InvalidInput: the version belongs to another domain, the share is out of bounds or leaves a rest to nobody,
                 or it is forced without a reason.
-            Conflict: the version already has this share, or somebody changed the plan since ``expected_revision``.
+            Conflict: the version already has this share, its artefact is damaged, the domain is archived, or somebody
+                changed the plan since ``expected_revision``.
         """
         if force and not (actor.reason or "").strip():
             raise InvalidInput("forcing a deployment needs a reason", what="reason", remedy="say why with --reason")
         verdict = self.judge(domain, version)
+        if verdict.passed or force:
+            self._require_servable(domain, verdict.version)
         with self._traffic.changing() as connection:
             newest = self._traffic.newest(connection, domain)
             present = newest.plan.weights if newest else {}
@@ -298,6 +304,18 @@ class DeliveryService:
                 remedy=f"list the versions of {domain!r} with `bailiwick model list`",
             )
         return found
+
+    def _require_servable(self, domain: str, version: ModelVersion) -> None:
+        """A draft may be given its version before it is activated; what is archived was taken out of service."""
+        if self._domains(domain).lifecycle is Lifecycle.ARCHIVED:
+            raise Conflict(
+                f"the domain {domain!r} is archived: nothing is served there",
+                what="domain",
+                requested=domain,
+                remedy=f"bring it back first with `bailiwick domain activate {domain}`",
+            )
+        if self._check_artefact is not None:
+            self._check_artefact(version)
 
     def _present(self, connection: Connection, domain: str) -> TrafficPlan:
         newest = self._traffic.newest(connection, domain)

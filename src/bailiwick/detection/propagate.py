@@ -19,7 +19,10 @@ from bailiwick.graph.model import Edge, EdgeKind, NodeKind
 HOPS = 3
 FLOOR = 0.3
 MOST_DOMAINS = 3
-"""An element that more domains reach is shared by all: it keeps the three that reach it best."""
+"""An element that more domains reach is shared by all: it keeps of the best three those that stand out."""
+
+ALIKE = 0.02
+"""Scores no further apart are as good as equal."""
 
 
 class Way(IntEnum):
@@ -78,7 +81,8 @@ def propagate(
         closed: nodes that take nothing (they were tagged by hand) but pass on what they have of their own.
         hops: steps that a tag is carried at most.
         floor: a weaker tag is neither kept nor carried on.
-        most_domains: how many domains a node gets at most.
+        most_domains: how many domains a node gets at most. Where more reach it, those go too that are hardly better
+            than the first one left out: a script that loads five domains belongs to none rather than to three of them.
 
     Returns:
         Carried tags by node and domain. Time grows with the tagged neighbourhoods, not with domains times edges.
@@ -177,7 +181,9 @@ _NEXT = tuple(tuple(_transition(state, way) for way in Way) for state in range(_
 def _strongest(found: dict[str, Carried], most: int) -> dict[str, Carried]:
     if len(found) <= most:
         return found
-    return dict(sorted(found.items(), key=lambda each: (-each[1].score, each[0]))[:most])
+    ranked = sorted(found.items(), key=lambda each: (-each[1].score, each[0]))
+    left_out = ranked[most][1].score
+    return dict(each for each in ranked[:most] if each[1].score > left_out + ALIKE)
 
 
 def agreed(start: Mapping[str, float], end: Mapping[str, float]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -22,11 +22,12 @@ from bailiwick.detection.model import (
     AssetTag,
     Detection,
     DetectionReport,
-    DomainSummary,
     LearningReport,
 )
+from bailiwick.detection.reports import detection_report, learning_report
 from bailiwick.detection.tagging import ASSET_THRESHOLD, is_manual, summarise, tags_of_run
 from bailiwick.domains.catalogue import Catalogue, build_catalogue
+from bailiwick.domains.model import Domain
 from bailiwick.domains.remote import RemoteDomains
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
@@ -35,6 +36,9 @@ from bailiwick.graph.ports import GraphStore
 from bailiwick.models.model import EpochLoss
 from bailiwick.storage.database import Database
 from bailiwick.storage.ids import new_id
+
+LearningProgress = Callable[[int, int, EpochLoss], None]
+"""Called with the member's number from 1, the number of members, and the losses of an epoch."""
 
 LOCAL = "local"
 _CHUNK = 1_024
@@ -141,8 +145,9 @@ class DetectionService:
         actor: Actor,
         *,
         domains: DomainsFrom | None = None,
+        origin: str | None = None,
         again: bool = False,
-        progress: Callable[[int, int, EpochLoss], None] | None = None,
+        progress: LearningProgress | None = None,
     ) -> LearningReport:
         """Learn from these examples and from those that the domains carry themselves.
 
@@ -150,6 +155,7 @@ class DetectionService:
             examples: by domain; a text's label is its finer label inside the domain, empty where it has none.
             actor: who asks.
             domains: default: as they are now.
+            origin: what the examples can be had by again, such as the id of a data set; see `learn_own`.
             again: learn even if the current state was learned from the same examples.
             progress: called after each epoch: the member's number, the number of members, the losses.
 
@@ -166,18 +172,30 @@ class DetectionService:
                 allowed=sorted(known)[:50],
                 remedy=f"create it first: bailiwick domain create {strange[0]} --activate",
             )
-        own = own_examples(known.values())
-        together = merged(own, examples)
-        if not any(together.values()):
+        if not any(examples.values()) and not own_examples(known.values()):
             raise InvalidInput(
                 "there are no examples to learn from",
                 what="examples",
                 remedy="give domains examples, or learn from labelled texts with --learn-from",
             )
+        return self._learn(known, examples, actor, origin=origin, again=again, progress=progress)
+
+    def _learn(
+        self,
+        known: Mapping[str, Domain],
+        examples: Examples,
+        actor: Actor,
+        *,
+        origin: str | None,
+        again: bool = False,
+        progress: LearningProgress | None,
+    ) -> LearningReport:
+        own = own_examples(known.values())
+        together = merged(own, examples)
         fingerprint = fingerprint_of(together, self._seed)
         present = self._state()
         if present is not None and present["fingerprint"] == fingerprint and not again:
-            return _learning_report(present, changed=False)
+            return learning_report(present, changed=False)
         began = cpu_seconds()
         learned = learn(list(known.values()), together, seed=self._seed, progress=progress)
         classifier = learned.classifier
@@ -190,6 +208,7 @@ class DetectionService:
             "cpu_s": round(cpu_seconds() - began, 3),
             "own_fingerprint": fingerprint_of(own, self._seed),
             "given": sum(len(found) for found in examples.values()),
+            "origin": origin,
         }
         files = to_files(learned)
         values = {
@@ -209,30 +228,48 @@ class DetectionService:
                 before={"revision": before} if before else None,
                 after={"revision": revision, "fingerprint": fingerprint, **report},
             )
-        return _learning_report({"revision": revision, "fingerprint": fingerprint, "report": report}, changed=True)
+        return learning_report({"revision": revision, "fingerprint": fingerprint, "report": report}, changed=True)
 
     def learn_own(
         self,
         actor: Actor,
         *,
         domains: DomainsFrom | None = None,
-        progress: Callable[[int, int, EpochLoss], None] | None = None,
+        given: Callable[[str], Examples] | None = None,
+        progress: LearningProgress | None = None,
     ) -> LearningReport | None:
         """Keep up with the examples that the domains carry themselves: learn if they changed since the last time.
 
-        What was learned from given examples too is left as it is: learning without them would forget them.
+        Examples that are gone are forgotten, even when none is left. What was learned from given examples too is
+        learned again with them; where they cannot be had any more it is left as it is, for learning without them would
+        forget them.
+
+        Args:
+            actor: who asks.
+            domains: default: as they are now.
+            given: the examples of an origin that `learn` was told; may raise NotFound.
+            progress: as for `learn`.
 
         Returns:
-            The report if something was learned, else None.
+            The report if something was learned or forgotten, else None.
         """
-        chosen = domains or self._domains()
-        own = own_examples(chosen.catalogue.domains.values())
+        known = (domains or self._domains()).catalogue.domains
+        own = own_examples(known.values())
         present = self._state()
-        if not own or (present is not None and present["report"]["given"]):
+        before = fingerprint_of({}, self._seed) if present is None else present["report"]["own_fingerprint"]
+        if before == fingerprint_of(own, self._seed):
             return None
-        if present is not None and present["report"]["own_fingerprint"] == fingerprint_of(own, self._seed):
-            return None
-        return self.learn({}, actor, domains=chosen, progress=progress)
+        examples: Examples = {}
+        origin = None
+        if present is not None and present["report"]["given"]:
+            origin = present["report"].get("origin")
+            if origin is None or given is None:
+                return None
+            try:
+                examples = {domain: found for domain, found in given(origin).items() if domain in known}
+            except NotFound:
+                return None
+        return self._learn(known, examples, actor, origin=origin, progress=progress)
 
     def _state(self) -> Mapping[str, Any] | None:
         with self._database.read() as connection:
@@ -365,7 +402,7 @@ class DetectionService:
                 requested=run,
                 remedy="bailiwick detect",
             )
-        return _report_of(found)
+        return detection_report(found)
 
     def _keep(self, report: DetectionReport, actor: Actor) -> None:
         plain = json.loads(json.dumps(asdict(report), default=datetime.isoformat))
@@ -402,30 +439,3 @@ def _detect_each(
         if progress:
             progress(done, len(texts))
     return found
-
-
-def _learning_report(state: Mapping[str, Any], *, changed: bool) -> LearningReport:
-    report = state["report"]
-    return LearningReport(
-        revision=state["revision"],
-        fingerprint=state["fingerprint"],
-        changed=changed,
-        examples=report["examples"],
-        labels=report["labels"],
-        skipped=report["skipped"],
-        held_out_accuracy=report["held_out_accuracy"],
-        thresholds=report["thresholds"],
-        cpu_s=report["cpu_s"],
-    )
-
-
-def _report_of(plain: Mapping[str, Any]) -> DetectionReport:
-    domains: Sequence[Mapping[str, Any]] = plain["domains"]
-    return DetectionReport(
-        **{
-            **plain,
-            "started_at": datetime.fromisoformat(plain["started_at"]),
-            "finished_at": datetime.fromisoformat(plain["finished_at"]),
-            "domains": tuple(DomainSummary(**{**each, "examples": tuple(each["examples"])}) for each in domains),
-        }
-    )

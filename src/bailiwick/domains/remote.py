@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from urllib.error import HTTPError
 from urllib.request import (
     HTTPDefaultErrorHandler,
@@ -96,10 +96,10 @@ class RemoteDomains:
         self._newest = CatalogueState(CatalogueVersion(f"remote-{hashlib.sha256(data).hexdigest()}", 1), document)
         self._etag = etag
 
-    def _read(self, answer: object, deadline: float) -> bytes:
+    def _read(self, answer: HTTPResponse, deadline: float) -> bytes:
         """The body, piece by piece: a slow or endless answer ends at the deadline or the limit."""
         data = bytearray()
-        while chunk := answer.read1(_CHUNK):  # type: ignore[attr-defined]
+        while chunk := answer.read1(_CHUNK):
             data += chunk
             if len(data) > self._max_bytes:
                 raise InvalidInput(

@@ -168,7 +168,7 @@ class GenerationDocument(_Strict):
 
     temperature: float = 0.0
     top_p: float = 1.0
-    max_tokens: int = 256
+    max_tokens: int = Field(default=256, ge=1, le=2**31 - 1)
     bounds: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")

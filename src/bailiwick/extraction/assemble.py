@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -12,7 +12,7 @@ import xxhash
 
 from bailiwick.extraction.foreign_keys import infer_foreign_keys
 from bailiwick.extraction.job_flow import awaited_in_vain, precedence, runs
-from bailiwick.extraction.model import FileFacts, Outcome, StatementOutcome, TableFact, merge_tables
+from bailiwick.extraction.model import FileFacts, LineageFact, Outcome, StatementOutcome, TableFact, merge_tables
 from bailiwick.extraction.namespace import Namespace
 from bailiwick.extraction.plain import storable
 from bailiwick.graph.model import Edge, EdgeKind, Node, NodeKind, Provenance, edge_id, node_id
@@ -58,7 +58,7 @@ class _Graph:
     run: str
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: dict[str, Edge] = field(default_factory=dict)
-    sayings: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    sayings: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def node(self, kind: NodeKind, name: str, qualified: str, seen: Provenance, properties: Mapping[str, Any]) -> str:
         identifier = node_id(kind, qualified)
@@ -95,7 +95,7 @@ class _Graph:
         sayings = self.sayings[edge_id(EdgeKind.DERIVES, start, end, transformation)]
         if start == end or statement in sayings:
             return
-        sayings.append(statement)
+        sayings.add(statement)
         role = transformation if len(sayings) == 1 else f"{transformation}#{len(sayings)}"
         self.edge(EdgeKind.DERIVES, start, end, seen, role, {"statement": statement, "transformation": transformation})
 
@@ -166,11 +166,9 @@ class _Tables:
         pieces: dict[str, list[tuple[FileEntry, TableFact, float]]] = defaultdict(list)
         for file in files:
             for table in file.facts.tables if file.facts else ():
-                name, sure = self._namespace.resolve(table.name, file.folder)
-                keys = tuple(
-                    replace(key, table=self._namespace.resolve(key.table, file.folder)[0]) for key in table.foreign_keys
-                )
-                pieces[name].append((file, replace(table, name=name, foreign_keys=keys), sure))
+                sure = self._namespace.resolve(table.name, file.folder)[1]
+                renamed = table.renamed(self._namespace.within(file.folder))
+                pieces[renamed.name].append((file, renamed, sure))
         self.merged = merge_tables(table for found in pieces.values() for _, table, _ in found)
         for name, keys in infer_foreign_keys(self.merged).items():
             self.merged[name] = replace(self.merged[name], foreign_keys=(*self.merged[name].foreign_keys, *keys))
@@ -240,11 +238,15 @@ class _Tables:
             self._graph.edge(EdgeKind.HAS, identifier, child, seen)
 
     def _add_keys(self, table: TableFact, found: Sequence[tuple[FileEntry, TableFact, float]]) -> None:
-        declared_in = {key: (file, piece) for file, piece, _ in reversed(found) for key in piece.foreign_keys}
+        declared_in = {
+            key: (file, piece, key.line or piece.line)
+            for file, piece, _ in reversed(found)
+            for key in piece.foreign_keys
+        }
         for key in table.foreign_keys:
-            file, piece = declared_in.get(key, (found[0][0], found[0][1]))
+            file, piece, line = declared_in.get(key, (found[0][0], found[0][1], found[0][1].line))
             parser = "foreign-keys" if key.inferred else piece.parser
-            seen = Provenance(file.name, piece.line, parser, "", key.confidence)
+            seen = Provenance(file.name, line, parser, "", key.confidence)
             target = self.merged.get(key.table)
             primary = tuple(column.name for column in target.columns if column.primary_key) if target else ()
             references = key.references or primary
@@ -266,7 +268,7 @@ class _Tables:
 def _add_statements(graph: _Graph, tables: _Tables, file: FileEntry, facts: FileFacts) -> None:
     owner = node_id(NodeKind.FILE, file.name)
     ids: dict[int, str] = {}
-    used: set[str] = set()
+    used: Counter[str] = Counter()
     places: dict[int, Provenance] = {}
     for outcome in facts.outcomes:
         if outcome.kind in _NOT_STATEMENTS:
@@ -283,6 +285,9 @@ def _add_statements(graph: _Graph, tables: _Tables, file: FileEntry, facts: File
                 graph.edge(kind, identifier, tables.id(meant, held), held)
     for fact in facts.lineage:
         seen = places.get(fact.statement_index, Provenance(file.name, None, "", ""))
+        if not fact.target_table:  # the result of a query belongs to the statement, not to a table
+            _add_result(fact, file, tables, seen, ids.get(fact.statement_index), graph)
+            continue
         target, sure_target = tables.resolve(fact.target_table, file.folder)
         origin, sure_origin = tables.resolve(fact.source_table, file.folder)
         held = replace(seen, confidence=round(fact.confidence * min(sure_target, sure_origin), 4))
@@ -294,16 +299,24 @@ def _add_statements(graph: _Graph, tables: _Tables, file: FileEntry, facts: File
             graph.flow(start, end, held, fact.transformation, statement)
 
 
-def _statement_name(file: str, outcome: StatementOutcome, used: set[str]) -> str:
+def _add_result(
+    fact: LineageFact, file: FileEntry, tables: _Tables, seen: Provenance, statement: str | None, graph: _Graph
+) -> None:
+    if statement is None or fact.source_column is None:
+        return
+    origin, sure = tables.resolve(fact.source_table, file.folder)
+    held = replace(seen, confidence=round(fact.confidence * sure, 4))
+    column = tables.column(origin, fact.source_column, held)
+    properties = {"statement": statement, "transformation": fact.transformation, "result_column": fact.target_column}
+    graph.edge(EdgeKind.DERIVES, column, statement, held, f"{fact.target_column}:{fact.transformation}", properties)
+
+
+def _statement_name(file: str, outcome: StatementOutcome, used: Counter[str]) -> str:
     """By text, not by position: a statement keeps its identity when another is put before it."""
     content = f"{outcome.kind}\0{outcome.text}".encode("utf-8", "replace")
     base = f"{file}#{xxhash.xxh3_64_hexdigest(content)}"
-    name, count = base, 1
-    while name in used:
-        count += 1
-        name = f"{base}-{count}"
-    used.add(name)
-    return name
+    used[base] += 1
+    return base if used[base] == 1 else f"{base}-{used[base]}"
 
 
 def _title(outcome: StatementOutcome) -> str:

@@ -92,6 +92,7 @@ class ForeignKey:
     Args:
         references: empty where the declaration leaves it to the primary key of ``table``.
         inferred: True where nobody declared it; then ``confidence`` says how sure we are.
+        line: where another statement than the table's own declares it; the place is no part of its identity.
     """
 
     columns: tuple[str, ...]
@@ -100,6 +101,7 @@ class ForeignKey:
     name: str | None = None
     inferred: bool = False
     confidence: float = 1.0
+    line: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ the inside outwards, like a name in nested scopes; a scope that holds it twice d
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 from bailiwick.extraction.model import Schema, TableFact, merge_tables
 
@@ -50,16 +50,7 @@ class Namespace:
             if table.defines:
                 self._define(folder, table.name)
         self.resolve = cache(self._resolve)
-        self._tables = merge_tables(
-            TableFact(
-                self.resolve(table.name, folder)[0],
-                table.kind,
-                table.columns,
-                properties=self._projection(table, folder),
-                defines=table.defines,
-            )
-            for folder, table in pieces
-        )
+        self._tables = merge_tables(table.renamed(self.within(folder)) for folder, table in pieces)
         self._columns: Mapping[str, Mapping[str, str]] = Schema.of(self._tables.values()).columns
 
     def _define(self, folder: str, name: str) -> None:
@@ -90,13 +81,9 @@ class Namespace:
                 break
         return own, 1.0
 
-    def _projection(self, table: TableFact, folder: str) -> dict[str, Any]:
-        """What a table made by a query takes from other tables, by their qualified names."""
-        taken = table.properties.get("projection")
-        if not taken:
-            return {}
-        stars = ({"star": self.resolve(part["star"], folder)[0]} if isinstance(part, dict) else part for part in taken)
-        return {"projection": list(stars)}
+    def within(self, folder: str) -> Callable[[str], str]:
+        """How names written in a folder are spelled in full."""
+        return lambda name: self.resolve(name, folder)[0]
 
     def view(self, folder: str) -> Schema:
         """The schema as files of a folder may name it: by qualified names, and by short ones that mean one table."""

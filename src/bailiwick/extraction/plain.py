@@ -16,6 +16,8 @@ def storable(value: Any) -> Any:
     {'a': ['1180591620717411303424', '?', 'x']}
     """
     if isinstance(value, str):
+        if value.isascii() and "\0" not in value:
+            return value
         return value.encode("utf-8", "replace").decode("utf-8").replace("\0", "")  # PostgreSQL takes no NUL in text
     if isinstance(value, Mapping):
         return {storable(str(key)): storable(item) for key, item in value.items()}

@@ -20,7 +20,7 @@ from bailiwick.extraction.json_table import read_json
 from bailiwick.extraction.model import FileFacts, Schema
 from bailiwick.extraction.sql.dialect import NAMES
 
-READER_VERSION: Final = "1"
+READER_VERSION: Final = "2"
 """Raise it when a reader changes what it gives: cached results of older versions are read again."""
 
 _HIVE_ENDINGS = {".hql", ".hive", ".q"}

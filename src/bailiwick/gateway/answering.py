@@ -85,6 +85,7 @@ class Answering:
             call = _call(asked, target)
             started, begun = time.perf_counter(), False
             try:
+                # the port promises an iterator; every adapter gives a generator, which has an `aclose`
                 async with aclosing(target.backend.stream(call)) as stream:  # type: ignore[type-var]
                     async for piece in stream:
                         begun = True

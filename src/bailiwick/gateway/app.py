@@ -184,6 +184,11 @@ class Gateway:
             *self.telemetry.families(),
             gauge("snapshot_stale", "1 while the stores cannot be read.", reloader.stale is not None),
             gauge("snapshot_reloads", "Snapshots swapped in since the start.", reloader.reloads),
+            gauge(
+                "domains_with_problems",
+                "Domains that cannot be served as configured; /readyz says why.",
+                len(reloader.snapshot.problems) if reloader.ready else 0,
+            ),
             gauge("domains_ready", "Domains that can answer.", ready),
             *await asyncio.to_thread(self._recorder.families),
         ]

@@ -29,7 +29,7 @@ class Pins:
 
         Raises:
             NotFound: the domain, or that version of it, does not exist.
-            InvalidInput: the version's artefact is damaged.
+            Unavailable: the version cannot be loaded: its artefact is missing or damaged.
         """
         served = snapshot.served.get(domain)
         if served is None:

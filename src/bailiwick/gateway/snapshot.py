@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bailiwick.backends.local import LocalBackend
 from bailiwick.backends.openai_http import OpenAiHttpBackend
@@ -11,7 +12,7 @@ from bailiwick.backends.ports import Backend
 from bailiwick.clock import Clock
 from bailiwick.domains.catalogue import Catalogue
 from bailiwick.domains.model import Domain
-from bailiwick.errors import Conflict, InvalidInput, NotFound
+from bailiwick.errors import BailiwickError, Conflict, InvalidInput, NotFound, Unavailable
 from bailiwick.gateway.model import Revision, Served, Snapshot
 from bailiwick.gateway.ports import Sources
 from bailiwick.routing.model import RoutingTable
@@ -66,12 +67,15 @@ class Compiler:
 
         Raises:
             NotFound: the domain has no such version.
-            InvalidInput: its artefact is damaged.
+            Unavailable: its artefact is missing or damaged.
         """
         registered = self._sources.version(version)
         if registered.domain != domain.id:
             raise NotFound(f"{version!r} is a version of {registered.domain!r}", what="model", requested=version)
-        return self._backend(domain, version)
+        try:
+            return self._backend(domain, version)
+        except (NotFound, InvalidInput, Conflict) as error:  # not the client's fault
+            raise Unavailable(f"{version!r} cannot be loaded: {error.message}", what="model") from error
 
     def _detector(self, previous: Snapshot | None, revision: Revision, catalogue: Catalogue) -> DomainDetector | None:
         """The previous detector while neither the domains nor what was learned of them has changed."""
@@ -99,8 +103,22 @@ class Compiler:
         for part in plan.ranges:
             widths[part.version] = widths.get(part.version, 0) + part.end - part.first
         loaded = before.backends if before is not None and before.domain == domain else {}
-        backends = {version: loaded.get(version) or self._backend(domain, version) for version in widths}
-        return Served(domain, plan, backends, max(widths, key=lambda version: widths[version]))
+        backends: dict[str, Backend] = {}
+        failures: dict[str, BailiwickError] = {}
+        for version in widths:
+            try:
+                backends[version] = loaded.get(version) or self._backend(domain, version)
+            except (NotFound, InvalidInput, Conflict) as error:
+                failures[version] = error
+        if failures and (not backends or (before is not None and before.backends)):
+            raise next(iter(failures.values()))
+        main = max(backends, key=lambda version: widths[version])
+        if not failures:
+            return Served(domain, plan, backends, main)
+        # A fresh gateway has nothing earlier to keep: better that its users get the main version than nothing.
+        parts = tuple(part if part.version in backends else replace(part, version=main) for part in plan.ranges)
+        why = "; ".join(str(error) for error in failures.values())
+        return Served(domain, replace(plan, ranges=parts), backends, main, f"{main} stands in: {why}")
 
     def _backend(self, domain: Domain, version: str) -> Backend:
         if domain.backend.kind == "local":

@@ -102,7 +102,9 @@ class Recorder:
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
-        self.flush()
+        if not self.flush():
+            rows = len(self._window.dirty())
+            _log.error("lost at the end: %d requests and %d rows of observations", len(self._requests), rows)
 
     def _take_in(self, items: Sequence[Item]) -> None:
         observations: list[Observation] = []
@@ -147,4 +149,8 @@ class Recorder:
 
     def _run(self) -> None:
         while not self._wake.wait(self._interval_s):
-            self.flush()
+            try:
+                self.flush()
+            except Exception:  # noqa: BLE001 - logged with its trace; without its thread nothing would ever be written
+                self._failures += 1
+                _log.exception("observations are kept back")

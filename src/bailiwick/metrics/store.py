@@ -159,6 +159,7 @@ def join_feedback(connection: Connection) -> int:
         .join(request_log, request_log.c.request_id == feedback.c.request_id)
         .where(feedback.c.joined.is_(False))
         .distinct()
+        .order_by(feedback.c.request_id)  # every process locks the rows in this order, so none waits in a circle
         .limit(_JOIN_CHUNK)
     ).all()
     for row in waiting:

@@ -91,7 +91,7 @@ class ArtefactStore:
         if hashlib.sha256(manifest).hexdigest() != sha256:
             raise _damaged(sha256, MANIFEST, "was changed")
         listed: dict[str, dict[str, Any]] = json.loads(manifest)
-        there = {path.name for path in folder.iterdir()} - {MANIFEST}
+        there = _names_in(folder, sha256) - {MANIFEST}
         if there != set(listed):
             raise _damaged(sha256, sorted(there ^ set(listed))[0], "was added or removed")
         files = {}
@@ -140,6 +140,13 @@ def _read(path: Path, most: int, sha256: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise _damaged(sha256, path.name, f"cannot be read ({error.strerror})") from error
+
+
+def _names_in(folder: Path, sha256: str) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise _damaged(sha256, folder.name[:12], f"cannot be read ({error.strerror})") from error
 
 
 def _damaged(sha256: str, name: str, how: str) -> Conflict:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from threading import Lock
 from typing import Any
 
@@ -98,13 +99,9 @@ class RegistryService:
             )
         now = self._clock.now()
         base = f"{domain}-v{now:%Y%m%d_%H%M%S}"
-        taken = store.ids_that_start_with(connection, base)
-        version_id, number = base, 2
-        while version_id in taken:
-            version_id, number = f"{base}_{number}", number + 1
         sha256, size = artefact or (None, 0)
         version = ModelVersion(
-            id=version_id,
+            id=base,
             domain=domain,
             family=family,
             created_at=now,
@@ -115,9 +112,12 @@ class RegistryService:
             dataset_sha256=dataset_sha256,
             card=dict(card or {}),
         )
-        store.insert(connection, version)
+        number = 1
+        while not store.insert(self._database, connection, version):  # somebody else registered in this second
+            number += 1
+            version = replace(version, id=f"{base}_{number}")
         after = {key: value for key, value in asdict(version).items() if key not in ("card", "metrics", "created_at")}
-        self._audit.record(connection, actor, "model_version.register", f"model_version:{version_id}", after=after)
+        self._audit.record(connection, actor, "model_version.register", f"model_version:{version.id}", after=after)
         return version
 
     def get(self, version_id: str) -> ModelVersion:
@@ -164,6 +164,16 @@ class RegistryService:
         with self._database.read() as connection:
             return store.listing(connection, domain)
 
+    def check_artefact(self, version: ModelVersion) -> None:
+        """Read and verify a version's files; an upstream's version has none.
+
+        Raises:
+            NotFound: the artefact is not in this home folder.
+            Conflict: it was changed after it was registered.
+        """
+        if version.artefact_sha256 is not None:
+            self._artefacts.get(version.artefact_sha256)
+
     def load(self, version_id: str) -> FittedModel:
         """The model of a version, verified; the last few stay in memory.
 
@@ -190,20 +200,23 @@ class RegistryService:
     def record_metrics(
         self, connection: Connection, version_id: str, metrics: Mapping[str, float], actor: Actor
     ) -> None:
-        """Make these the metrics of a version, inside the caller's write unit.
+        """Make these the metrics of a version, inside the caller's write unit. What is no finite number is left out.
+
+        JSON knows no NaN, and a gate does not let pass what was not measured.
 
         Raises:
             NotFound: no such version.
         """
-        before = store.find(connection, version_id)
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        before = store.find(connection, version_id, to_change=True)
         if before is None:
             raise NotFound(f"no model version {version_id!r}", what="version", requested=version_id)
-        store.set_metrics(connection, version_id, metrics)
+        store.set_metrics(connection, version_id, finite)
         self._audit.record(
             connection,
             actor,
             "model_version.measure",
             f"model_version:{version_id}",
             before=dict(before.metrics),
-            after=dict(metrics),
+            after=finite,
         )

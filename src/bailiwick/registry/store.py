@@ -8,6 +8,7 @@ from dataclasses import asdict
 from sqlalchemy import BigInteger, Column, Connection, Index, String, Table, select, update
 
 from bailiwick.registry.model import ModelVersion
+from bailiwick.storage.database import Database
 from bailiwick.storage.schema import Json, UtcDateTime, metadata
 
 model_version = Table(
@@ -28,21 +29,16 @@ model_version = Table(
 )
 
 
-def insert(connection: Connection, version: ModelVersion) -> None:
-    """Add a version."""
-    connection.execute(model_version.insert().values(**asdict(version)))
+def insert(database: Database, connection: Connection, version: ModelVersion) -> bool:
+    """Add a version; False when its id is taken."""
+    return database.insert_new(connection, model_version, asdict(version))
 
 
-def find(connection: Connection, version_id: str) -> ModelVersion | None:
-    """The version of that id."""
-    row = connection.execute(select(model_version).where(model_version.c.id == version_id)).mappings().first()
+def find(connection: Connection, version_id: str, *, to_change: bool = False) -> ModelVersion | None:
+    """The version of that id; ``to_change``: nobody else changes it until the unit ends."""
+    query = select(model_version).where(model_version.c.id == version_id)
+    row = connection.execute(query.with_for_update() if to_change else query).mappings().first()
     return ModelVersion(**row) if row else None
-
-
-def ids_that_start_with(connection: Connection, prefix: str) -> set[str]:
-    """Ids that are taken."""
-    query = select(model_version.c.id).where(model_version.c.id.startswith(prefix, autoescape=True))
-    return set(connection.execute(query).scalars())
 
 
 def listing(connection: Connection, domain: str | None) -> Sequence[ModelVersion]:

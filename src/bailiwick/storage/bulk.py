@@ -31,7 +31,7 @@ def bulk_upsert(connection: Connection, table: Table, columns: Sequence[str], ro
         marks = ", ".join("?" * len(columns))
         raw = connection.connection.driver_connection
         assert raw is not None
-        raw.executemany(f"INSERT INTO {target} ({names}) VALUES ({marks}) {conflict}", rows)  # noqa: S608
+        raw.executemany(f"INSERT INTO {target} ({names}) VALUES ({marks}) {conflict}", rows)  # noqa: S608 - our own columns
         return
     staging = quote(f"staging_{table.name}")
     connection.exec_driver_sql(f"CREATE TEMP TABLE {staging} (LIKE {target} INCLUDING DEFAULTS) ON COMMIT DROP")
@@ -39,7 +39,7 @@ def bulk_upsert(connection: Connection, table: Table, columns: Sequence[str], ro
     with cursor.copy(f"COPY {staging} ({names}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
-    connection.exec_driver_sql(f"INSERT INTO {target} ({names}) SELECT {names} FROM {staging} {conflict}")  # noqa: S608
+    connection.exec_driver_sql(f"INSERT INTO {target} ({names}) SELECT {names} FROM {staging} {conflict}")  # noqa: S608 - our own columns
     connection.exec_driver_sql(f"DROP TABLE {staging}")
 
 

@@ -13,12 +13,24 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, OperationalError
 
 from bailiwick.errors import InvalidInput, Unavailable
 
 _BUSY_TIMEOUT_MS = 60_000
 _MAX_BOUND_PARAMETERS = 30_000
+_CONNECT_TIMEOUT_S = 5  # a server that drops packets must not hold a caller for minutes
+# https://www.sqlite.org/rescode.html: busy, locked, read-only, i/o error, corrupt, full, cannot be opened, no database
+_SQLITE_AWAY = {5, 6, 8, 10, 11, 13, 14, 26}
+
+_TRY_AGAIN = "nothing was changed unless the answer to a commit was lost; try again"
+_REMEDIES = {
+    "readonly": "give this user the right to write the file and its folder, or name another with --home",
+    "not a database": "name another file with --database-url or --home, or move this one out of the way",
+    "malformed": "restore a backup (docs/production.md), or start afresh in another --home",
+    "disk is full": "make room on the disk; what was committed is safe",
+    "locked": "another process has been writing for too long; try again",
+}
 
 
 class Database:
@@ -46,7 +58,8 @@ class Database:
         """A unit that only reads: one consistent snapshot, never blocks a writer on SQLite.
 
         Raises:
-            Unavailable: the database cannot be reached.
+            Unavailable: the database cannot be reached, or goes away meanwhile.
+            InvalidInput: a value that the database does not know, such as a text with a NUL on PostgreSQL.
         """
         with self._connect() as connection:
             if self.dialect == "postgresql":  # whose default gives every statement its own snapshot
@@ -62,7 +75,8 @@ class Database:
             durable: the commit survives a power cut. Turn it off only for what can be made again, such as the graph.
 
         Raises:
-            Unavailable: the database cannot be reached.
+            Unavailable: the database cannot be reached, goes away meanwhile, stays locked, or its disk is full.
+            InvalidInput: a value that the database cannot hold.
         """
         with self._connect() as connection:
             connection = connection.execution_options(bailiwick_begin="durable" if durable else "fast")
@@ -73,14 +87,50 @@ class Database:
     def _connect(self) -> Iterator[Connection]:
         try:
             connection = self._engine.connect()
-        except DatabaseError as error:  # SQLite says so, too, of a file that is no database
+        except DBAPIError as error:
             raise Unavailable(
-                f"cannot open the database {make_url(self.url).render_as_string(hide_password=True)!r}: {error.orig}",
+                f"cannot open the database {self._shown_url!r}: {str(error.orig).strip()}",
                 what="database_url",
-                remedy="check the path or server, or set BAILIWICK_DATABASE_URL",
+                remedy=_REMEDIES["not a database"]
+                if "not a database" in str(error.orig)
+                else "check the path or server, or set BAILIWICK_DATABASE_URL",
             ) from error
         with connection:
-            yield connection
+            try:
+                yield connection
+            except DataError as error:
+                raise InvalidInput(
+                    f"the database cannot hold a value: {str(error.orig).strip().splitlines()[0]}",
+                    remedy="look for control characters, or for a text or number that is too large",
+                ) from error
+            except DBAPIError as error:
+                if not _is_away(error):
+                    raise
+                raise Unavailable(
+                    f"the database {self._shown_url!r} did not finish the work: {str(error.orig).strip()}",
+                    what="database_url",
+                    remedy=remedy_for(str(error.orig)),
+                ) from error
+
+    def insert_new(self, connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+        """Insert a row unless its key is taken; whether it was inserted.
+
+        A unit that is still running and has inserted the same key is waited for: looking first and inserting then
+        would fail on PostgreSQL when two units do it at once.
+
+        Args:
+            connection: of a write unit.
+            table: a table with a primary key.
+            row: all columns.
+        """
+        insert = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
+        key = next(iter(table.primary_key))
+        statement = insert(table).values(**row).on_conflict_do_nothing().returning(key)
+        return connection.execute(statement).first() is not None
+
+    @property
+    def _shown_url(self) -> str:
+        return make_url(self.url).render_as_string(hide_password=True)
 
     def upsert(
         self,
@@ -124,7 +174,7 @@ def _create_engine(url: str) -> Engine:
         parsed = make_url(url)
     except ArgumentError as error:
         raise InvalidInput(
-            f"cannot read the database URL {url!r}",
+            "cannot read the database URL (not shown: it may hold a password)",
             what="database_url",
             allowed="sqlite:///file.db or postgresql://user@host/name",
         ) from error
@@ -140,7 +190,8 @@ def _create_engine(url: str) -> Engine:
         return _tune_sqlite(create_engine(parsed, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000}))
     if backend == "postgresql":
         try:
-            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+            given = {} if "connect_timeout" in parsed.query else {"connect_timeout": _CONNECT_TIMEOUT_S}
+            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=given)
         except ModuleNotFoundError as error:
             raise Unavailable(
                 "the PostgreSQL driver is not installed", remedy="pip install 'bailiwick[postgres]'"
@@ -148,6 +199,19 @@ def _create_engine(url: str) -> Engine:
     raise InvalidInput(
         f"the database {backend!r} is not supported", what="database_url", allowed=["sqlite", "postgresql"]
     )
+
+
+def remedy_for(words: str) -> str:
+    """What to do about what a database driver said."""
+    return next((do for sign, do in _REMEDIES.items() if sign in words), _TRY_AGAIN)
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """Whether the database could not do the work, rather than refused it: a mistake of ours must not look like that."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return (code & 0xFF) in _SQLITE_AWAY
+    return error.connection_invalidated or isinstance(error, OperationalError)
 
 
 def _make_folder(folder: Path) -> None:

@@ -7,11 +7,12 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from bailiwick.clock import Clock
 from bailiwick.datasets.model import Dataset, Split
 from bailiwick.datasets.service import DatasetService
-from bailiwick.errors import BailiwickError, NotFound
+from bailiwick.errors import BailiwickError, Conflict, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
 from bailiwick.models.model import EpochLoss, LabelledText
 from bailiwick.models.ports import FittedModel, ModelFamily
@@ -228,7 +229,7 @@ class TrainingService:
                 finished_at=self._clock.now(),
                 version=version.id,
             )
-            store.change(
+            still_running = store.change(
                 connection,
                 run.id,
                 status=done.status,
@@ -237,6 +238,13 @@ class TrainingService:
                 finished_at=done.finished_at,
                 version=done.version,
             )
+            if not still_running:
+                raise Conflict(
+                    f"training run {run.id!r} was ended by somebody else; its version is not registered",
+                    what="run",
+                    requested=run.id,
+                    remedy="train again",
+                )
             after = {"version": version.id, "cpu_s": cpu_s}
             self._audit.record(connection, actor, "training_run.succeed", f"training_run:{run.id}", after=after)
         return done
@@ -244,28 +252,27 @@ class TrainingService:
     def _fail(self, run: TrainingRun, actor: Actor, error: BaseException) -> None:
         reason = str(error) if isinstance(error, BailiwickError) else f"{type(error).__name__}: {error}"
         with self._database.write() as connection:
-            current = store.find(connection, run.id)
-            if current is None or current.status is not RunStatus.RUNNING:
-                return
-            store.change(
+            still_running = store.change(
                 connection,
                 run.id,
                 status=RunStatus.FAILED,
                 error=reason[:_MAX_ERROR_CHARACTERS],
                 finished_at=self._clock.now(),
             )
+            if not still_running:
+                return
             self._audit.record(
                 connection, actor, "training_run.fail", f"training_run:{run.id}", after={"error": reason[:200]}
             )
 
 
 def _this_worker() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
 
 def _is_alive(worker: str) -> bool:
     """Whether the process may still work; one on another machine is believed to."""
-    host, _, process = worker.rpartition(":")
+    host, process, started = worker.rsplit(":", 2)
     if host != socket.gethostname():
         return True
     try:
@@ -273,5 +280,13 @@ def _is_alive(worker: str) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return _started(int(process)) == started
+
+
+def _started(process: int) -> str:
+    """When a process began, in ticks since the machine did: a restarted container gives out the same ids again."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return "?"

@@ -41,9 +41,10 @@ def insert(connection: Connection, run: TrainingRun) -> None:
     connection.execute(training_run.insert().values(**asdict(run)))
 
 
-def change(connection: Connection, run_id: str, **values: Any) -> None:
-    """Overwrite columns of a run."""
-    connection.execute(update(training_run).where(training_run.c.id == run_id).values(**values))
+def change(connection: Connection, run_id: str, **values: Any) -> bool:
+    """Overwrite columns of a run that has not ended; False when it has."""
+    running = (training_run.c.id == run_id) & (training_run.c.status == RunStatus.RUNNING)
+    return connection.execute(update(training_run).where(running).values(**values)).rowcount == 1
 
 
 def find(connection: Connection, run_id: str) -> TrainingRun | None:

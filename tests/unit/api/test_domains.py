@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bailiwick.api.app import create_api
+from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 from bailiwick.settings import Settings
 
@@ -140,3 +141,23 @@ def test_request__refused__is_a_problem_document_and_changes_nothing(
     assert where is None or where in answer.json()["where"]
     assert platform.domains.version() == before
     assert len(platform.audit.entries()) == 1
+
+
+def test_create__token_limit_of_400_digits__is_refused(client: TestClient) -> None:
+    answer = client.post("/v1/domains/create", json={"id": "cards", "generation": {"max_tokens": 10**400}})
+
+    assert (answer.status_code, answer.json()["where"]) == (422, "body.generation.max_tokens")
+
+
+def test_show_all__version_in_service_is_not_registered__domains_are_listed_all_the_same(
+    client: TestClient, platform: Platform
+) -> None:
+    _create(client)
+    _create(client, "loans")
+    with platform.traffic.changing() as connection:
+        platform.traffic.change(connection, "cards", {"gone": 10_000}, actor=Actor("ada"))
+
+    listed = client.get("/v1/domains").json()["domains"]
+
+    assert [(each["id"], each["model_version"]) for each in listed] == [("cards", "gone"), ("loans", None)]
+    assert client.get("/v1/domains/cards").json()["model_version"] == "gone"

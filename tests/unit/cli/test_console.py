@@ -1,12 +1,35 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
 
+from bailiwick.backends.model import UpstreamFailed, UpstreamRefused
 from bailiwick.cli import console
-from bailiwick.cli.console import counted, print_table
+from bailiwick.cli.console import counted, fail, print_table
+from bailiwick.errors import BailiwickError, GateFailed, Unavailable
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (GateFailed("held"), 7),
+        (Unavailable("away"), 8),
+        (UpstreamFailed("away"), 8),
+        (UpstreamRefused("no"), 2),
+        (BailiwickError("other"), 1),
+    ],
+)
+def test_fail__error_or_one_derived_from_it__its_exit_code(
+    error: BailiwickError, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        fail(error, as_json=True)
+    assert ended.value.code == code
+    assert json.loads(capsys.readouterr().err)["error"]["message"] == error.message
+
 
 WIDE = "deployment-20261123T203611-36a9ca44"
 

@@ -67,14 +67,14 @@ def test_deploy__dry_run__changes_nothing(run: Run, versions: list[str]) -> None
 def test_traffic__whole_story(run: Run, versions: list[str]) -> None:
     old, new = versions
     run("deploy", old)
-    assert answer(run("deploy", new, "--share", "20%", "--json"))["share"] == 2000
-    assert answer(run("traffic", "shift", "cards", "30", "--json"))["weights"] == {old: 7000, new: 3000}
+    assert answer(run("deploy", new, "--share", "20%", "--json"))["share_percent"] == 20.0
+    assert answer(run("traffic", "shift", "cards", "30", "--json"))["weights"] == {old: 70.0, new: 30.0}
     both = (f"{old}=60", f"{new}=40%")
-    assert answer(run("traffic", "shift", "cards", *both, "--json"))["weights"] == {old: 6000, new: 4000}
+    assert answer(run("traffic", "shift", "cards", *both, "--json"))["weights"] == {old: 60.0, new: 40.0}
     assert answer(run("traffic", "who", "cards", "user-42", "--json"))["version"] in versions
-    assert answer(run("traffic", "promote", "cards", "--json"))["weights"] == {new: 10_000}
+    assert answer(run("traffic", "promote", "cards", "--json"))["weights"] == {new: 100.0}
     rolled = answer(run("rollback", "cards", "--reason", "errors", "--json"))
-    assert (rolled["removed"], rolled["weights"]) == ([new], {old: 10_000})
+    assert (rolled["removed"], rolled["plan"]["weights"]) == ([new], {old: 100.0})
     history = answer(run("traffic", "history", "cards", "--json"))
     assert (history[0]["reason"], history[0]["restores"], len(history)) == ("errors", 1, 6)
     assert answer(run("traffic", "at", "cards", "now", "--json"))["revision"] == 6

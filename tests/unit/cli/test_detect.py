@@ -94,3 +94,35 @@ def test_detect__learn_from__then_finds_texts_without_keywords() -> None:
 )
 def test_detect__bad_arguments__exit_code_and_nothing_done(words: list[str], code: int) -> None:
     bailiwick("detect", *words, code=code)
+
+
+def tagged(domain: str) -> set[str]:
+    found = json.loads(bailiwick("graph", "find", "--domain", domain, "--json").output)
+    return {each["qualified_name"] for each in found}
+
+
+def test_detect__keyword_removed__its_tags_go_with_the_next_run() -> None:
+    Path("bank").mkdir()
+    Path("bank/a.sql").write_text("CREATE TABLE mortgage (x INT);\nCREATE TABLE card (y INT);\n")
+    bailiwick("extract", "bank")
+    bailiwick("detect")
+    assert "bank.mortgage" in tagged("loans")
+    bailiwick("domain", "update", "loans", "--remove-keyword", "mortgage")
+    bailiwick("detect")
+    assert tagged("loans") == set()
+    assert "bank.card" in tagged("cards")
+
+
+def test_detect__all_examples_removed__their_tags_go_with_the_next_run() -> None:
+    Path("shop").mkdir()
+    Path("shop/a.sql").write_text("CREATE TABLE returned (rectangle INT, swallowed INT, machine INT, monday INT);\n")
+    for domain, words in (("cards", "rectangle swallowed machine"), ("loans", "house financing years")):
+        texts = [f"{words} {extra}" for extra in ("monday", "again", "please", "today", "soon")]
+        bailiwick("domain", "update", domain, *(word for text in texts for word in ("--example", text)))
+    bailiwick("extract", "shop")
+    bailiwick("detect")
+    assert "shop.returned" in tagged("cards")
+    for domain in ("cards", "loans"):
+        bailiwick("domain", "update", domain, "--set", "examples=[]")
+    bailiwick("detect")
+    assert tagged("cards") == set()

@@ -59,6 +59,22 @@ def test_extract__unreadable_file__stores_the_rest_and_exits_1(folder: Path) -> 
     assert "added" in result.output
 
 
+def test_extract__statement_that_nothing_reads__stores_the_rest_and_exits_1(folder: Path) -> None:
+    (folder / "crm" / "odd.sql").write_text("CREATE TABLE fine (id INT);\nSELECT 'never closed")
+    result = run("extract", "crm")
+    assert result.exit_code == 1
+    assert "crm/odd.sql:2  error" in result.output
+    assert "crm.fine" in run("graph", "find", "fine").output
+
+
+def test_extract__control_characters_in_names__are_shown_not_sent(folder: Path) -> None:
+    (folder / "crm" / "a\x1b[31m.json").write_text("[{")
+    result = run("extract", "crm")
+    assert result.exit_code == 1
+    assert "\x1b" not in result.output
+    assert "a\\x1b" in result.output
+
+
 def test_extract__unknown_path__exits_2(folder: Path) -> None:
     result = run("extract", "absent")
     assert result.exit_code == 2

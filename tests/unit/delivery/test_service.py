@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from deliveries import ADA, Estate
+from deliveries import version as a_version
 
 from bailiwick.delivery.model import DeploymentStatus
+from bailiwick.domains.model import Lifecycle
 from bailiwick.errors import Conflict, InvalidInput, NotFound
 from bailiwick.governance.audit import Actor
 
@@ -94,6 +99,35 @@ def test_deploy__plan_changed_meanwhile__conflict_and_nothing_recorded(estate: E
     with pytest.raises(Conflict, match="somebody changed it first"):
         estate.delivery.deploy("cards", "v2", actor=ADA, expected_revision=0)
     assert (estate.actions(), len(estate.delivery.history())) == (before, 1)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_deploy__archived_domain__refused_and_nothing_recorded(estate: Estate, force: bool) -> None:
+    estate.lifecycle = Lifecycle.ARCHIVED
+    with pytest.raises(Conflict, match="is archived: nothing is served there"):
+        estate.delivery.deploy("cards", "v1", actor=Actor("ada", reason="why not"), force=force)
+    assert (estate.weights(), estate.delivery.history()) == ({}, [])
+
+
+def test_deploy__draft_domain__has_its_version_before_it_is_activated(estate: Estate) -> None:
+    estate.lifecycle = Lifecycle.DRAFT
+    estate.delivery.deploy("cards", "v1", actor=ADA)
+    assert estate.weights() == {"v1": 10_000}
+
+
+@pytest.mark.parametrize("accuracy", [float("nan"), float("inf"), True, "0.99", None])
+def test_deploy__accuracy_is_no_finite_number__held(estate: Estate, accuracy: Any) -> None:
+    estate.registered["odd"] = a_version("odd", accuracy=accuracy)
+    made = estate.delivery.deploy("cards", "odd", actor=ADA)
+    assert made.status is DeploymentStatus.HELD
+    assert [gate.name for gate in made.gates if not gate.passed] == ["accuracy"]
+    assert estate.delivery.history("cards") == [made]
+
+
+def test_deploy__nothing_was_measured__held_by_every_gate(estate: Estate) -> None:
+    estate.registered["new"] = replace(a_version("new"), metrics={})
+    made = estate.delivery.deploy("cards", "new", actor=ADA)
+    assert [gate.reason.endswith("was not measured") for gate in made.gates] == [True] * 4
 
 
 def test_shift__versions_in_service__new_weights(estate: Estate) -> None:

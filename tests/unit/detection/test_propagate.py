@@ -104,3 +104,14 @@ def test_propagate__edges_to_nowhere_and_loops__are_passed_over() -> None:
 def test_agreed__nothing_in_common__empty() -> None:
     assert agreed({"a": 1.0}, {"b": 1.0}) == {}
     assert agreed({}, {"b": 1.0}) == {}
+
+
+def test_propagate__more_domains_than_an_element_may_have__only_those_that_stand_out() -> None:
+    edges = [edge(EdgeKind.HAS, "f", f"s{n}") for n in range(5)]
+    kinds = {"f": NodeKind.FILE, **{f"s{n}": S for n in range(5)}}
+    alike = {f"s{n}": {f"d{n}": 0.9 + n / 100} for n in range(5)}
+    assert propagate(alike, edges, kinds)["f"] == {}
+    two_stand_out = {**alike, "s2": {"d2": 0.6}, "s3": {"d3": 0.61}, "s4": {"d4": 0.62}}
+    assert set(propagate(two_stand_out, edges, kinds)["f"]) == {"d0", "d1"}
+    three = {node: alike[node] for node in ("s0", "s1", "s2")}
+    assert set(propagate(three, edges, kinds)["f"]) == {"d0", "d1", "d2"}

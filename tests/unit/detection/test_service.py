@@ -193,10 +193,47 @@ def test_learn_own__follows_the_examples_of_domains(
     assert report is not None
     assert report.examples == {"cards": 8, "loans": 8}
     assert estate.service.learn_own(ADA) is None
-    estate.service.learn(examples, ADA)
-    estate.change(replace(estate.domains["cards"], examples=()))
-    assert estate.service.learn_own(ADA) is None  # would forget what was given
+    for name in ("cards", "loans"):
+        estate.change(replace(estate.domains[name], examples=()))
+    report = estate.service.learn_own(ADA)
+    assert report is not None
+    assert report.examples == {}
+    detector = estate.service.current()
+    assert detector is not None
+    assert detector.learned is not None
+    assert (detector.learned.classifier, detector.learned.words) == (None, {})
+    assert estate.service.learn_own(ADA) is None
     assert estate.service.revision() == 2
+
+
+def test_learn_own__after_given_examples__learns_again_with_them_or_leaves_all_as_it_is(
+    make: Make,
+    domains: Mapping[str, Domain],
+    examples: Examples,
+) -> None:
+    estate = make(domains)
+    own = (Example("the carousel of my suitcase", "odd"), *(Example(f"suitcase {n}", "odd") for n in range(5)))
+    estate.change(replace(estate.domains["cards"], examples=own))
+    estate.service.learn(examples, ADA, origin="queries")
+    with_own = estate.service.learn(examples, ADA, origin="queries").examples["cards"]
+    estate.change(replace(estate.domains["cards"], examples=()))
+
+    def lost(origin: str) -> Examples:
+        raise NotFound(f"no data set {origin!r}", what="dataset", requested=origin)
+
+    assert estate.service.learn_own(ADA) is None
+    assert estate.service.learn_own(ADA, given=lost) is None
+    asked: list[str] = []
+
+    def given(origin: str) -> Examples:
+        asked.append(origin)
+        return {**examples, "archived": [LabelledText("of a domain that is no more", "")]}
+
+    report = estate.service.learn_own(ADA, given=given)
+    assert report is not None
+    assert (asked, report.examples["cards"]) == (["queries"], with_own - len(own))
+    assert "archived" not in report.examples
+    assert estate.service.learn_own(ADA, given=given) is None
 
 
 def test_current__domain_changed__new_detector_else_the_same(estate: Estate) -> None:

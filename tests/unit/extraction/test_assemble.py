@@ -100,6 +100,23 @@ def test_lineage__said_by_two_statements__keeps_the_place_of_each() -> None:
     }
 
 
+def test_queries__whose_results_go_to_their_callers__share_nothing_but_what_they_read() -> None:
+    def asking(name: str, column: str) -> FileEntry:
+        lineage = (
+            LineageFact("", None, "customer", None, "table", 0),
+            LineageFact("", "answer", "customer", column, "identity", 0),
+        )
+        return entry(name, FileFacts("x", outcomes=(statement("x", ("customer",), kind="select"),), lineage=lineage))
+
+    graph = build(DDL, asking("estate/crm/a.sql", "id"), asking("estate/crm/b.sql", "name"))
+    assert set(named(graph, NodeKind.TABLE)) == {"crm.customer"}
+    first, second = sorted(named(graph, NodeKind.STATEMENT))
+    assert relations(graph, EdgeKind.DERIVES) == {
+        ("crm.customer.id", first),
+        ("crm.customer.name", second),
+    }
+
+
 def test_mentioned_table__nobody_defines__is_there_with_less_confidence() -> None:
     report = named(build(DDL, LOAD), NodeKind.TABLE)["crm.report"]
     assert report.properties["defined"] is False

@@ -303,3 +303,20 @@ def test_extract__tpcds_inserts__columns_are_traced_through_the_schema_file(esta
     assert len(columns) >= 972
     assert report.failed == ()
     assert set(report.outcomes) == {"parsed"}
+
+
+def test_extract__key_declared_by_a_later_statement__has_the_place_of_that_statement(estate: Estate) -> None:
+    estate.write(
+        "db/a.sql",
+        "CREATE TABLE a (id INT);\nCREATE TABLE b (a_id INT);\n\n"
+        "ALTER TABLE b ADD CONSTRAINT fk FOREIGN KEY (a_id) REFERENCES a (id) DISABLE NOVALIDATE;\n",
+    )
+    for report in (estate.extract(), estate.extract()):  # the second from the cache
+        (key,) = [edge for edge in report.edges if edge.kind is EdgeKind.REFERENCES]
+        assert (key.provenance.file, key.provenance.line) == ("estate/db/a.sql", 4)
+
+
+def test_extract__ddl_of_json_tables__keeps_what_the_types_say(estate: Estate) -> None:
+    estate.write("shop/DDL.csv", 'table_name,DDL\nt,"CREATE TABLE t (a BOOLEAN, b VARCHAR(19), c SMALLINT, d TEXT)"\n')
+    types = {n.name: n.properties.get("type") for n in estate.extract().nodes if n.kind is NodeKind.COLUMN}
+    assert types == {"a": "boolean", "b": "varchar(19)", "c": "smallint", "d": "text"}

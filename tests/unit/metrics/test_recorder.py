@@ -144,3 +144,31 @@ def test_totals__after_flush__count_and_sum_by_series(store: Store, clock: Virtu
         taking.offer(seen(clock.now(), value))
     taking.flush()
     assert taking.totals() == {("cards", "v1", "latency_ms"): (2, 4.0)}
+
+
+def test_thread__store_fails_unexpectedly__goes_on_and_writes_later(store: Store, clock: VirtualClock) -> None:
+    failed = threading.Event()
+
+    def write(rows: Sequence[Row], requests: Sequence[ServedRequest]) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise ValueError("nobody thought of this")
+        store.write(rows, requests)
+        written.set()
+
+    written = threading.Event()
+    recorder = Recorder(write, clock, interval_s=0.01)
+    recorder.offer(Observation(clock.now(), "cards", "v1", "latency_ms", 1.0))
+    assert written.wait(30)
+    assert (store.count(), recorder.counts().failures) == (1, 1)
+    recorder.close()
+
+
+def test_close__store_is_away__says_what_is_lost(
+    store: Store, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.away = True
+    recorder = Recorder(store.write, clock, interval_s=3600)
+    recorder.offer(ServedRequest(clock.now(), "r-1", "cards", "v1", {"latency_ms": 1.0}))
+    recorder.close()
+    assert "lost at the end: 1 requests and 1 rows" in caplog.text

@@ -117,12 +117,18 @@ def test_train__registering_fails__run_failed_and_no_version(
 
 def test_recover__process_is_dead__run_recorded_failed(learning: Learning) -> None:
     learning.bank()
-    alive, dead = train(learning, "bank"), train(learning, "bank")
+    alive, dead, reused, elsewhere = (train(learning, "bank") for _ in range(4))
     with learning.database.write() as connection:
-        host = alive.worker.rpartition(":")[0]
-        store.change(connection, alive.id, status="running")
-        store.change(connection, dead.id, status="running", worker=f"{host}:{2**22 + 1}")
-    assert [run.id for run in learning.training.recover(ADA)] == [dead.id]
+        host, process, _ = alive.worker.rsplit(":", 2)
+        for run, worker in (
+            (alive, alive.worker),
+            (dead, f"{host}:{2**22 + 1}:0"),
+            (reused, f"{host}:{process}:0"),  # the id of the dead process was given to another one, such as ours
+            (elsewhere, f"another-{host}:{process}:0"),
+        ):
+            table = store.training_run
+            connection.execute(table.update().where(table.c.id == run.id).values(status="running", worker=worker))
+    assert {run.id for run in learning.training.recover(ADA)} == {dead.id, reused.id}
     assert learning.training.get(dead.id).status is RunStatus.FAILED
     assert learning.training.get(alive.id).status is RunStatus.RUNNING
 

@@ -27,6 +27,10 @@ _TEXTS: Final = {
 }
 
 
+_rendered_types: dict[tuple[str, ...], str] = {}
+_MAX_RENDERED_TYPES: Final = 10_000
+
+
 class Catalogue:
     """The tables of one file as its statements define and change them, in order.
 
@@ -36,7 +40,6 @@ class Catalogue:
 
     def __init__(self, scopes: Scopes) -> None:
         self._scopes = scopes
-        self._types: dict[Any, str] = {}
         self.tables: dict[str, TableFact] = {}
 
     def put(self, table: TableFact, *, keep: bool = False) -> TableFact:
@@ -88,9 +91,11 @@ class Catalogue:
         name = self._scopes.table_name(tree.args["this"])
         kind = NodeKind.VIEW if str(tree.args.get("kind")).upper() == "VIEW" else NodeKind.TABLE
         table = self.tables.get(name) or TableFact(name, kind, line=line, parser=parser, defines=False)
+        known = len(table.foreign_keys)
         for action in tree.args.get("actions") or ():
             table = self._act(table, action)
-        self.tables[table.name] = table
+        keys = (*table.foreign_keys[:known], *(replace(key, line=line) for key in table.foreign_keys[known:]))
+        self.tables[table.name] = replace(table, foreign_keys=keys)
 
     def _act(self, table: TableFact, action: Any) -> TableFact:
         kind = action.__class__
@@ -211,15 +216,19 @@ class Catalogue:
     def _type(self, declared: Any) -> str:
         """The type in the dialect's spelling, lower case. Generating text is slow, and few types are many columns."""
         args = declared.args
-        inner = args.get("expressions") or ()
-        key: Any = None
-        if not args.get("nested") and all(item.__class__ is exp.DataTypeParam for item in inner):
-            key = (args["this"], *(item.args["this"].args["this"] for item in inner), bool(args.get("kind")))
-            if key in self._types and not args.get("kind"):
-                return self._types[key]
-        rendered = restore_type(declared.sql(dialect=self._scopes.dialect.grammar or None).lower())
-        if key is not None and not args.get("kind"):
-            self._types[key] = rendered
+        inner = args.get("expressions")
+        key: tuple[str, ...] | None = None
+        if not args.get("nested") and args.get("kind") is None and args["this"].__class__ is exp.DType:
+            # The member's own text: hashing an enumeration's member is a call of its own
+            key = (self._scopes.dialect.spelling, args["this"]._value_)
+            if inner:
+                plain = all(item.__class__ is exp.DataTypeParam for item in inner)
+                key = (*key, *(str(item.args["this"].args.get("this")) for item in inner)) if plain else None
+        if key is not None and (known := _rendered_types.get(key)) is not None:
+            return known
+        rendered = restore_type(declared.sql(dialect=self._scopes.dialect.spelling or None).lower())
+        if key is not None and len(_rendered_types) < _MAX_RENDERED_TYPES:
+            _rendered_types[key] = rendered
         return rendered
 
     def _keys(self, items: Iterable[Any], table: str) -> tuple[tuple[str, ...], tuple[ForeignKey, ...]]:

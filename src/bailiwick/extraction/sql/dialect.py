@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class SqlDialect:
         backslash: whether a backslash escapes inside a string.
         quoted_keeps_case: whether a quoted name may differ from another one by case alone.
         folds_upper: whether an unquoted name means the same as its upper-case quoted spelling.
+        types: the sqlglot dialect that spells types; None for the grammar's own.
     """
 
     name: str
@@ -24,9 +25,15 @@ class SqlDialect:
     backslash: bool = False
     quoted_keeps_case: bool = True
     folds_upper: bool = False
+    types: str | None = None
+
+    @property
+    def spelling(self) -> str:
+        """The sqlglot dialect that types are written in; empty for the tolerant one."""
+        return self.grammar if self.types is None else self.types
 
 
-_HIVE_LIKE = {"backslash": True, "quoted_keeps_case": False}
+_HIVE_LIKE: Final[dict[str, Any]] = {"backslash": True, "quoted_keeps_case": False}
 _KNOWN: Final = {
     dialect.name: dialect
     for dialect in (
@@ -36,7 +43,8 @@ _KNOWN: Final = {
         SqlDialect("mysql", "mysql", **_HIVE_LIKE),
         SqlDialect("bigquery", "bigquery", **_HIVE_LIKE),
         SqlDialect("tsql", "tsql", quoted_keeps_case=False),
-        SqlDialect("sqlite", "sqlite", quoted_keeps_case=False),
+        # SQLite keeps types as they were declared; sqlglot would write BOOLEAN as INTEGER and VARCHAR(9) as TEXT(9).
+        SqlDialect("sqlite", "sqlite", quoted_keeps_case=False, types="mysql"),
         SqlDialect("trino", "trino", quoted_keeps_case=False),
         SqlDialect("presto", "presto", quoted_keeps_case=False),
         SqlDialect("duckdb", "duckdb", quoted_keeps_case=False),

@@ -26,14 +26,24 @@ class Movement:
     writes: tuple[str, ...] = ()
 
 
-def movement(tree: Any, scopes: Scopes) -> Movement:
-    """Reduce a statement's tree."""
+def movement(tree: Any, scopes: Scopes, text: str) -> Movement:
+    """Reduce a statement's tree.
+
+    Args:
+        tree: of the statement.
+        scopes: spells names.
+        text: of the statement, to know how many queries there are to find.
+    """
+    scopes.begin(text)
     reader = _READERS.get(tree.__class__)
     if reader is not None:
-        return reader(tree, scopes)
-    if isinstance(tree, exp.Query):
-        return _select(tree, scopes)
-    return Movement(tree.key)
+        found = reader(tree, scopes)
+    elif isinstance(tree, exp.Query):
+        found = _select(tree, scopes)
+    else:
+        return Movement(tree.key)
+    scopes.finish()
+    return found
 
 
 def _select(tree: Any, scopes: Scopes) -> Movement:
@@ -93,7 +103,7 @@ def _multi_insert(tree: Any, scopes: Scopes) -> Movement:
         source = insert.args.get("expression")
         if source.__class__ is exp.Select and source.args.get("from_") is None:
             select = scopes.select(source, shared.sources)
-            select.filters += shared.filters
+            select.filters.append(_filters_of(shared))
             query = Query([select])
         else:
             query = scopes.query(source)
@@ -101,11 +111,17 @@ def _multi_insert(tree: Any, scopes: Scopes) -> Movement:
     return Movement("insert", tuple(flows))
 
 
+def _filters_of(shared: Select) -> Query:
+    """The queries in the join conditions of sources, which are only found once the whole statement was walked."""
+    return Query([Select(filters=shared.filters)])
+
+
 def _merge(tree: Any, scopes: Scopes) -> Movement:
     source = scopes.sources(tree.args["using"])
     into = scopes.sources(tree.args["this"])
     target, _, _ = _target(tree.args["this"], scopes)
-    filters = source.filters + scopes.inner_queries([tree.args["on"]] if tree.args.get("on") is not None else [])
+    conditions = [tree.args["on"]] if tree.args.get("on") is not None else []
+    filters = [_filters_of(source), *scopes.inner_queries(conditions)]
     flows = []
     for when in tree.args["whens"].args["expressions"]:
         act = when.args.get("then")
@@ -142,7 +158,7 @@ def _update(tree: Any, scopes: Scopes) -> Movement:
         )  # UPDATE alias ... FROM
     rest = [value for key, value in tree.args.items() if key in {"where", "order", "returning"} and value]
     outputs = scopes.outputs_of(_assignments(tree))
-    select = Select([*into.sources, *other.sources], outputs, filters=other.filters + scopes.inner_queries(rest))
+    select = Select([*into.sources, *other.sources], outputs, filters=[_filters_of(other), *scopes.inner_queries(rest)])
     flow = Flow(Query([select]), target, by_name=True)
     return Movement("update", tuple(scopes_with(tree, scopes, [flow])), (target,) if target else ())
 

@@ -5,8 +5,9 @@ One walk per statement gives all outputs at once; sub-queries are resolved once,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bailiwick.extraction.model import LineageFact
 from bailiwick.extraction.sql.query import Flow, Output, Query, Select, Source, Step
@@ -14,8 +15,7 @@ from bailiwick.extraction.sql.query import Flow, Output, Query, Select, Source, 
 _NAMES = {step: step.name.lower() for step in Step}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a column comes from: (table, column) pairs, the steps on the way, and whether all of it is known."""
 
     columns: frozenset[tuple[str, str]] = frozenset()
@@ -32,7 +32,7 @@ class Star:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """The columns of a source or result, in order. ``open_table`` accepts any column name."""
+    """The columns of a query's result, in order. ``open_table`` accepts any column name."""
 
     items: tuple[tuple[str, Origin] | Star, ...] = ()
     open_table: str | None = None
@@ -42,16 +42,50 @@ class Relation:
     def of(cls, items: Iterable[tuple[str, Origin] | Star]) -> Relation:
         """A relation from its items; a single star leaves it open."""
         kept = tuple(items)
-        stars = [item.table for item in kept if isinstance(item, Star)]
+        stars = [item.table for item in kept if item.__class__ is Star]
         names = {item[0]: item[1] for item in reversed(kept) if not isinstance(item, Star)}
         return cls(kept, stars[0] if len(stars) == 1 else None, names)
 
-    def find(self, column: str) -> Origin | None:
-        """The column's origin; a guess at the open table where there is one; None where it cannot be here."""
-        found = self.by_name.get(column)
-        if found is None and self.open_table is not None:
-            return Origin(frozenset(((self.open_table, column),)))
-        return found
+    def declared(self, column: str) -> Origin | None:
+        """The origin of a column that is certainly here."""
+        return self.by_name.get(column)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseTable:
+    """A table of the schema, or one that is not there and so open. Origins are made only for columns asked for."""
+
+    name: str
+    columns: Collection[str] | None
+
+    @property
+    def open_table(self) -> str | None:
+        """Its name where its columns are not known."""
+        return None if self.columns else self.name
+
+    @property
+    def items(self) -> tuple[tuple[str, Origin] | Star, ...]:
+        """All columns with their origins, or a star."""
+        if not self.columns:
+            return (Star(self.name),)
+        return tuple((column, Origin(frozenset(((self.name, column),)))) for column in self.columns)
+
+    def declared(self, column: str) -> Origin | None:
+        """The origin of a column that is certainly here."""
+        if self.columns and column in self.columns:
+            return Origin(frozenset(((self.name, column),)))
+        return None
+
+
+_Rows = Relation | BaseTable
+
+
+def _find_in(rows: _Rows, column: str) -> Origin | None:
+    """The column's origin; a guess at the open table where there is one; None where it cannot be here."""
+    found = rows.declared(column)
+    if found is None and rows.open_table is not None:
+        return Origin(frozenset(((rows.open_table, column),)))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +103,11 @@ class Resolved:
     columns_total: int
 
 
-_Scope = list[tuple[str, Relation]]
+_Scope = list[tuple[str, _Rows]]
 _UNKNOWN = Origin(known=False)
 
 
-def resolve(flow: Flow, columns_of: Callable[[str], Sequence[str] | None], statement_index: int) -> Resolved:
+def resolve(flow: Flow, columns_of: Callable[[str], Collection[str] | None], statement_index: int) -> Resolved:
     """Column and table lineage of a flow.
 
     Args:
@@ -94,24 +128,27 @@ def _facts(
     flow: Flow,
     items: Sequence[tuple[str, Origin] | Star],
     reads: Iterable[str],
-    columns_of: Callable[[str], Sequence[str] | None],
+    columns_of: Callable[[str], Collection[str] | None],
     index: int,
 ) -> tuple[LineageFact, ...]:
     target = flow.target or ""
-    found: dict[LineageFact, None] = {}
-    for name, item in zip(_target_columns(flow, items, columns_of), items, strict=True):
+    found: list[LineageFact] = []
+    names = _target_columns(flow, items, columns_of)
+    for name, item in zip(names, items, strict=True):
         if isinstance(item, Star) or name is None:
             continue
-        origin = item[1]
-        for table, column in sorted(origin.columns):
-            found[LineageFact(target, name, table, column, _NAMES[origin.step], index)] = None
-    for table in sorted(set(reads) - {target}) if target else ():
-        found[LineageFact(target, None, table, None, "table", index)] = None
+        columns, step, _ = item[1]
+        for table, column in sorted(columns) if len(columns) > 1 else columns:
+            found.append(LineageFact(target, name, table, column, _NAMES[step], index))
+    if len(set(names)) < len(names):
+        found = list(dict.fromkeys(found))
+    if target:
+        found += [LineageFact(target, None, table, None, "table", index) for table in sorted(reads) if table != target]
     return tuple(found)
 
 
 def _target_columns(
-    flow: Flow, items: Sequence[tuple[str, Origin] | Star], columns_of: Callable[[str], Sequence[str] | None]
+    flow: Flow, items: Sequence[tuple[str, Origin] | Star], columns_of: Callable[[str], Collection[str] | None]
 ) -> list[str | None]:
     """The target column of every output: by position where the order of the target is known, else by name."""
     names = [None if isinstance(item, Star) else item[0] for item in items]
@@ -126,12 +163,12 @@ def _target_columns(
 
 
 class _Resolver:
-    def __init__(self, columns_of: Callable[[str], Sequence[str] | None]) -> None:
+    def __init__(self, columns_of: Callable[[str], Collection[str] | None]) -> None:
         self._columns_of = columns_of
-        self._tables: dict[str, Relation] = {}
+        self._tables: dict[str, BaseTable] = {}
         self.reads: set[str] = set()
 
-    def query(self, query: Query, common: Mapping[str, Relation], outer: list[_Scope]) -> Relation:
+    def query(self, query: Query, common: Mapping[str, _Rows], outer: list[_Scope]) -> Relation:
         """The result of a query.
 
         Args:
@@ -152,7 +189,7 @@ class _Resolver:
             return Relation()
         return branches[0] if len(branches) == 1 else _union(branches)
 
-    def _select(self, select: Select, common: Mapping[str, Relation], outer: list[_Scope]) -> Relation:
+    def _select(self, select: Select, common: Mapping[str, _Rows], outer: list[_Scope]) -> Relation:
         scope: _Scope = []
         scopes = [*outer, scope]
         for source in select.sources:
@@ -170,7 +207,7 @@ class _Resolver:
             earlier.setdefault(output.name, origin)
         return Relation.of(items)
 
-    def _source(self, source: Source, common: Mapping[str, Relation], scopes: list[_Scope]) -> Relation:
+    def _source(self, source: Source, common: Mapping[str, _Rows], scopes: list[_Scope]) -> _Rows:
         if source.query is not None:
             return _renamed(self.query(source.query, common, scopes), source.columns)
         if source.table is None:
@@ -180,19 +217,15 @@ class _Resolver:
             return _renamed(common[source.local], source.columns)
         return _renamed(self._table(source.table), source.columns)
 
-    def _table(self, name: str) -> Relation:
-        self.reads.add(name)
+    def _table(self, name: str) -> BaseTable:
         known = self._tables.get(name)
         if known is None:
-            columns = self._columns_of(name)
-            items: list[tuple[str, Origin] | Star] = (
-                [Star(name)] if not columns else [(c, Origin(frozenset(((name, c),)))) for c in columns]
-            )
-            known = self._tables[name] = Relation.of(items)
+            self.reads.add(name)
+            known = self._tables[name] = BaseTable(name, self._columns_of(name))
         return known
 
     def _origin(
-        self, output: Output, common: Mapping[str, Relation], scopes: list[_Scope], earlier: Mapping[str, Origin]
+        self, output: Output, common: Mapping[str, _Rows], scopes: list[_Scope], earlier: Mapping[str, Origin]
     ) -> Origin:
         found = [self._find(parts, scopes, earlier) for parts in output.references]
         if len(found) == 1 and not output.queries and output.step is Step.IDENTITY:
@@ -215,7 +248,7 @@ class _Resolver:
             for scope in reversed(scopes):
                 for alias, relation in scope:
                     if alias == parts[at]:
-                        found = relation.find(parts[at + 1])
+                        found = _find_in(relation, parts[at + 1])
                         if found is not None:
                             return found if at == len(parts) - 2 else _stepped(found)
         for scope in reversed(scopes):  # struct.field
@@ -227,9 +260,11 @@ class _Resolver:
 
 def _unqualified(column: str, scope: _Scope) -> Origin | None:
     for _, relation in scope:
-        found = relation.by_name.get(column)
+        found = relation.declared(column)
         if found is not None:
             return found
+    if not scope:
+        return None
     candidates = [relation.open_table for _, relation in scope if relation.open_table is not None]
     if len(candidates) == 1:
         return Origin(frozenset(((candidates[0], column),)))
@@ -252,7 +287,7 @@ def _expand(output: Output, scope: _Scope, using: Sequence[str]) -> list[tuple[s
     return items
 
 
-def _renamed(relation: Relation, columns: Sequence[str]) -> Relation:
+def _renamed(relation: _Rows, columns: Sequence[str]) -> _Rows:
     if not columns or any(isinstance(item, Star) for item in relation.items):
         return relation
     names = [*columns, *(item[0] for item in relation.items[len(columns) :] if not isinstance(item, Star))]
@@ -260,7 +295,7 @@ def _renamed(relation: Relation, columns: Sequence[str]) -> Relation:
     return Relation.of(zip(names, origins, strict=False))
 
 
-def _union(branches: Sequence[Relation]) -> Relation:
+def _union(branches: Sequence[_Rows]) -> Relation:
     first = branches[0]
     items: list[tuple[str, Origin] | Star] = []
     for i, item in enumerate(first.items):
@@ -275,8 +310,11 @@ def _union(branches: Sequence[Relation]) -> Relation:
 
 
 def _join(origins: Sequence[Origin], step: Step, known: bool = True) -> Origin:
-    if not origins:
-        return Origin(step=step, known=known)
+    if len(origins) < 2:
+        if not origins:
+            return Origin(step=step, known=known)
+        only = origins[0]
+        return only if step <= only.step and known else Origin(only.columns, max(step, only.step), known and only.known)
     columns: frozenset[tuple[str, str]] = frozenset().union(*(origin.columns for origin in origins))
     steps = max(origin.step for origin in origins)
     return Origin(columns, max(step, steps), known and all(origin.known for origin in origins))

@@ -6,9 +6,8 @@ does the second pass on the same text finds them in its cache.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any, Final
 
 from sqlglot import exp
@@ -28,14 +27,14 @@ from bailiwick.extraction.sql.definitions import Catalogue
 from bailiwick.extraction.sql.dialect import SqlDialect, detect, dialect_named
 from bailiwick.extraction.sql.flows import Movement, movement
 from bailiwick.extraction.sql.lineage import Resolved, Star, resolve
-from bailiwick.extraction.sql.parse import collector_paused, parse, release
+from bailiwick.extraction.sql.parse import collector_paused, parse
 from bailiwick.extraction.sql.query import Flow
 from bailiwick.extraction.sql.scopes import Scopes
 from bailiwick.extraction.sql.split import RawStatement, split
 from bailiwick.graph.model import NodeKind
 
-_MAX_CACHED_CHARACTERS: Final = 1_000_000
-_CACHED_FILES: Final = 256
+_MAX_LEFT_CHARACTERS: Final = 32_000_000
+_BATCH_CHARACTERS: Final = 100_000
 _PATTERN = "pattern"
 
 
@@ -86,8 +85,13 @@ def read_statements(text: str, path: str, dialect: str, schema: Schema) -> FileF
         dialect: as given to `read_definitions`.
         schema: the columns of the tables of all files. What this file defines itself goes before it.
     """
-    file = _read(text, path, dialect)
+    file = _read(text, path, dialect, last=True)
     known = _Known(schema)
+    with collector_paused():
+        return _resolved(file, path, known)
+
+
+def _resolved(file: _File, path: str, known: _Known) -> FileFacts:
     tables = dict(file.tables)
     outcomes: list[StatementOutcome] = []
     lineage: list[LineageFact] = []
@@ -116,14 +120,14 @@ class _Known:
         self._schema = schema.columns
         self.local: dict[str, tuple[str, ...]] = {}
 
-    def columns_of(self, table: str) -> Sequence[str] | None:
+    def columns_of(self, table: str) -> Collection[str] | None:
         found = self.local.get(table)
         if found:
             return found
         columns = self._schema.get(table)
         if columns is None and "." in table:
             columns = self._schema.get(table.rpartition(".")[2])
-        return tuple(columns) if columns else None
+        return columns or None
 
 
 class _Found:
@@ -188,28 +192,43 @@ def _with_columns(table: TableFact, names: Sequence[str]) -> TableFact:
     return replace(table, columns=columns, properties=properties)
 
 
-def _read(text: str, path: str, dialect: str) -> _File:
-    if len(text) > _MAX_CACHED_CHARACTERS:
-        return _read_file(text, path, dialect)
-    return _read_cached(text, path, dialect)
+def _read(text: str, path: str, dialect: str, *, last: bool = False) -> _File:
+    """A file's statements. The first pass leaves them for the second, which takes them away."""
+    key = (text, path, dialect)
+    file = _left.pop(key, None) or _read_file(text, path, dialect)
+    if not last:
+        _left[key] = file
+        while len(_left) > 1 and sum(len(known) for known, _, _ in _left) > _MAX_LEFT_CHARACTERS:
+            del _left[next(iter(_left))]
+    return file
 
 
-@lru_cache(maxsize=_CACHED_FILES)
-def _read_cached(text: str, path: str, dialect: str) -> _File:
-    return _read_file(text, path, dialect)
+_left: dict[tuple[str, str, str], _File] = {}
+
+
+def _batch(statements: Iterator[RawStatement]) -> Iterator[RawStatement]:
+    """Statements of about a hundred kilobytes: so much garbage may pile up before it is collected."""
+    taken = 0
+    for raw in statements:
+        yield raw
+        taken += len(raw.text)
+        if taken > _BATCH_CHARACTERS:
+            return
 
 
 def forget() -> None:
-    """Empty the cache of files that were read."""
-    _read_cached.cache_clear()
+    """Drop what first passes have left for second ones."""
+    _left.clear()
 
 
 def _read_file(text: str, path: str, dialect: str) -> _File:
     name = detect(text) if dialect == "auto" else dialect
     reader = _FileReader(dialect_named(name), path)
-    with collector_paused():
-        for raw in split(text, backslash=reader.dialect.backslash):
-            reader.statement(raw)
+    statements = split(text, backslash=reader.dialect.backslash)
+    while batch := list(_batch(statements)):
+        with collector_paused(collect=True):
+            for raw in batch:
+                reader.statement(raw)
     return _File(name, reader.units, reader.catalogue.tables)
 
 
@@ -249,8 +268,6 @@ class _FileReader:
         except (KeyError, AttributeError, TypeError, ValueError) as error:  # a tree of a shape not met before
             self._refused(raw, text, Outcome.ERROR, f"a form that is not understood: {type(error).__name__}: {error}")
             return
-        finally:
-            release(parsed.tree)
         self.units.append(unit)
 
     def _command(self, raw: RawStatement, command: commands.Command) -> _Unit:
@@ -285,7 +302,7 @@ class _FileReader:
         kind = tree.__class__
         if kind is exp.Create:
             self._scope_temporary(tree)
-        moved: Movement = movement(tree, self.scopes)
+        moved: Movement = movement(tree, self.scopes, raw.text)
         unit = _Unit(raw, moved.kind, Outcome.PARSED, parser, message, moved.flows, (), moved.writes)
         if kind is exp.Create:
             table = self.catalogue.create(tree, parser, raw.line)

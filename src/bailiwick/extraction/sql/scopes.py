@@ -15,6 +15,10 @@ _GENERATED: Final = {"posexplode": ("pos", "col"), "explode": ("col",)}
 _SELECT_PARTS = frozenset({"expressions", "from_", "joins", "laterals", "with_", "hint", "distinct", "limit", "into"})
 
 
+# Dialects in which every query has the word SELECT in it; others know FROM-first queries or pipes
+_SELECT_ONLY = frozenset({"hive", "ansi", "db2", "oracle", "tsql", "sqlite", "teradata", "redshift"})
+
+
 class _Roles(dict[type, int]):
     """What a class of tree nodes means here; looked up once per class, since walks ask it for every node."""
 
@@ -46,14 +50,30 @@ class Scopes:
     def __init__(self, dialect: SqlDialect, database: str = "") -> None:
         self.dialect = dialect
         self.database = database
+        self._wanted = self._seen = 0
+        self._deferred: list[tuple[list[Query], list[Any]]] = []
         self.temporary: dict[str, str] = {}  # temporary tables of the file, by the name that its statements use
+
+    def begin(self, text: str) -> None:
+        """Start on a statement. Its text tells how many queries there may be."""
+        self._wanted, self._seen = text.lower().count("select"), 0
+        self._deferred.clear()
+
+    def finish(self) -> None:
+        """Search the filters for queries, which most statements have none of: stop when every SELECT was met."""
+        while self._deferred:
+            found, roots = self._deferred.pop()
+            if self._seen < self._wanted or self.dialect.name not in _SELECT_ONLY:
+                found += self.inner_queries(roots)
 
     def name(self, node: Any) -> str:
         """The folded name of an identifier, or of anything that holds one; empty for None."""
         if node is None:
             return ""
         if node.__class__ is exp.Identifier:
-            return fold(node.args["this"], bool(node.args.get("quoted")), self.dialect)
+            args = node.args
+            name: str = args["this"]
+            return fold(name, True, self.dialect) if args.get("quoted") else name.lower()
         if isinstance(node, str):
             return fold(node, False, self.dialect)
         inner = node.args.get("this")
@@ -62,6 +82,11 @@ class Scopes:
     def table_name(self, table: Any) -> str:
         """The qualified name of a table; the database of the last USE where it has none of its own."""
         args = table.args
+        if args.get("db") is None and args["this"].__class__ is exp.Identifier:  # by far the most
+            name = self.name(args["this"])
+            if self.database:
+                name = f"{self.database}.{name}"
+            return self.temporary.get(name, name) if self.temporary else name
         parts = [self.name(args.get(part)) for part in ("catalog", "db") if args.get(part) is not None]
         inner = args["this"]
         while inner.__class__ is exp.Dot:  # four-part names
@@ -119,7 +144,7 @@ class Scopes:
         elif kind is exp.Values or kind is exp.Tuple:
             result.branches.append(self._values(node))
         elif kind is exp.Table or kind is exp.Subquery or kind is exp.Paren:
-            result.branches.append(Select(self._sources(node), [Output("", star="")]))
+            result.branches.append(self._all_of(node))
         else:  # a form without a SELECT list, such as a pipe or a procedure call: at least what it reads
             result.branches.append(Select(filters=self.inner_queries([node])))
 
@@ -131,6 +156,7 @@ class Scopes:
             shared: sources from a leading FROM, for multi-table INSERT.
         """
         args = node.args
+        self._seen += 1
         result = Select(list(shared))
         if (source := args.get("from_")) is not None:
             result.sources = self._sources(source.args["this"], result.filters)
@@ -144,7 +170,8 @@ class Scopes:
             for i, item in enumerate(items):
                 result.outputs += self._outputs(item, i)
         rest = [value for key, value in args.items() if value and key not in _SELECT_PARTS]
-        result.filters += self.inner_queries(rest)
+        if rest:
+            self._deferred.append((result.filters, rest))
         return result
 
     def _joins(self, joins: Iterable[Any] | None, result: Select) -> None:
@@ -153,48 +180,56 @@ class Scopes:
             if using := join.args.get("using"):
                 result.using += tuple(self.name(column) for column in using)
             if (condition := join.args.get("on")) is not None:
-                result.filters += self.inner_queries([condition])
+                self._deferred.append((result.filters, [condition]))
 
     def sources(self, node: Any) -> Select:
-        """The sources of a FROM clause by itself, as a SELECT without outputs."""
+        """The sources of a FROM clause by itself, as a SELECT without outputs. Its filters are complete at the end."""
         result = Select()
         result.sources = self._sources(node, result.filters)
         return result
 
-    def _sources(self, node: Any, filters: list[Query] | None = None) -> list[Source]:
+    def _all_of(self, node: Any) -> Select:
+        result = self.sources(node)
+        result.outputs = [Output("", star="")]
+        return result
+
+    def _sources(self, node: Any, filters: list[Query]) -> list[Source]:
+        """What a node of a FROM clause brings in; ``filters`` receives the queries of its join conditions."""
+        found = self._source(node, filters)
+        args = node.args
+        if args.get("joins") or args.get("laterals"):
+            nested = Select(filters=filters)
+            self._joins(args.get("joins"), nested)
+            for lateral in args.get("laterals") or ():
+                nested.sources += self._sources(lateral, filters)
+            found += nested.sources
+        return found
+
+    def _source(self, node: Any, filters: list[Query]) -> list[Source]:
         kind = node.__class__
         args = node.args
-        if kind is exp.Table and isinstance(args.get("this"), (exp.Identifier, exp.Dot)):
+        if kind is exp.Table and args["this"].__class__ in (exp.Identifier, exp.Dot):
             alias, columns = self._alias(node)
             table = self.table_name(node)
             short = table.rpartition(".")[2]
-            local = "" if args.get("db") is not None else short
-            found = [Source(alias or short, table, local, columns=columns)]
-        elif kind is exp.Subquery or kind is exp.Paren:
-            found = self._subquery(node)
-        elif kind in (exp.Select, exp.Values) or isinstance(node, exp.SetOperation):
+            return [Source(alias or short, table, "" if args.get("db") is not None else short, columns=columns)]
+        if kind is exp.Subquery or kind is exp.Paren:
+            return self._subquery(node, filters)
+        if kind is exp.Lateral and args["this"].__class__ is exp.Subquery:
             alias, columns = self._alias(node)
-            found = [Source(alias, query=self.query(node), columns=columns)]
-        elif kind is exp.Lateral and isinstance(args["this"], exp.Subquery):
+            return [Source(alias, query=self.query(args["this"]), columns=columns)]
+        if kind in (exp.Select, exp.Values) or isinstance(node, exp.SetOperation):
             alias, columns = self._alias(node)
-            found = [Source(alias, query=self.query(args["this"]), columns=columns)]
-        else:
-            found = [self._generated(node)]
-        nested = Select()
-        self._joins(args.get("joins"), nested)
-        for lateral in args.get("laterals") or ():
-            nested.sources += self._sources(lateral, nested.filters)
-        if filters is not None:
-            filters += nested.filters
-        return found + nested.sources
+            return [Source(alias, query=self.query(node), columns=columns)]
+        return [self._generated(node)]
 
-    def _subquery(self, node: Any) -> list[Source]:
+    def _subquery(self, node: Any, filters: list[Query]) -> list[Source]:
         alias, columns = self._alias(node)
         inner = node.args["this"]
         if inner.__class__ is exp.Table and not alias:
-            return self._sources(inner)
+            return self._sources(inner, filters)
         if inner.__class__ in (exp.Table, exp.Lateral):
-            return [Source(alias, query=Query([Select(self._sources(inner), [Output("", star="")])]), columns=columns)]
+            return [Source(alias, query=Query([self._all_of(inner)]), columns=columns)]
         query = self.query(inner)
         self._with(node, query)
         return [Source(alias, query=query, columns=columns)]
@@ -224,15 +259,16 @@ class Scopes:
 
     def _outputs(self, item: Any, position: int) -> list[Output]:
         kind = item.__class__
+        if kind is exp.Column and item.args["this"].__class__ is exp.Identifier:
+            reference = self._reference(item)
+            return [Output(reference[-1], (reference,))]
         if kind is exp.Alias:
             return [self._output(self.name(item.args["alias"]), item.args["this"])]
         if kind is exp.Star:
             return [Output("", star="", excluded=self._excluded(item))]
-        if kind is exp.Column:
-            if item.args["this"].__class__ is exp.Star:
-                qualifier = self.name(item.args.get("table"))
-                return [Output("", star=qualifier, excluded=self._excluded(item.args["this"]))]
-            return [self._output(self.name(item.args["this"]), item)]
+        if kind is exp.Column and item.args["this"].__class__ is exp.Star:
+            qualifier = self.name(item.args.get("table"))
+            return [Output("", star=qualifier, excluded=self._excluded(item.args["this"]))]
         if kind is exp.Aliases:
             made = self._output("", item.args["this"])
             names = (self.name(name) for name in item.args["expressions"])
@@ -267,9 +303,12 @@ class Scopes:
 
     def _reference(self, column: Any) -> tuple[str, ...]:
         args = column.args
+        name = self.name(args["this"])
         if args.get("table") is None:
-            return (self.name(args["this"]),)
-        return tuple(self.name(args[part]) for part in ("catalog", "db", "table", "this") if args.get(part) is not None)
+            return (name,)
+        if args.get("db") is None:
+            return (self.name(args["table"]), name)
+        return (*(self.name(args[part]) for part in ("catalog", "db", "table") if args.get(part) is not None), name)
 
     def _contents(self, roots: Sequence[Any]) -> tuple[tuple[tuple[str, ...], ...], tuple[Query, ...], Step]:
         """Column references, sub-queries and the step of expressions, sub-queries not entered."""

@@ -26,21 +26,24 @@ class RawStatement:
 
 @cache
 def _scanner(backslash: bool) -> re.Pattern[str]:
-    """Everything that can hide or be a boundary. Literals match to the end of the text where they are not closed.
+    """From a position over all that cannot end a statement, to what may: ``lastgroup`` tells which.
 
-    Quantifiers are possessive, so that no input makes the scan go back.
+    Literals match to the end of the text where they are not closed. Quantifiers are possessive, so that no input makes
+    the scan go back.
     """
-    single = r"'(?:[^'\\]|\\.)*+(?:'|\\?\Z)" if backslash else r"'[^']*+(?:'|\Z)"
-    double = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)' if backslash else r'"[^"]*+(?:"|\Z)'
-    dollar = "" if backslash else r"|(?P<dollar>\$(?:[A-Za-z_]\w{0,30})?\$)"
+    single = r"'(?:[^'\\]++|\\.)*+" if backslash else r"'[^']*+"
+    double = r'"(?:[^"\\]++|\\.)*+' if backslash else r'"[^"]*+'
+    # Hive has neither dollar quotes nor batch separators
+    more, plain = ("", r"[^;'\"`/-]++") if backslash else (_MORE, r"[^;'\"`$/\n-]++")
+    skipped = rf"(?:{plain}|-(?!-)|/(?!\*(?!\+))|{single}'|{double}\"|`[^`]*+`)*+"
     return re.compile(
-        rf"(?P<comment>--[^\n]*+|/\*(?!\+)(?:[^*]|\*(?!/))*+(?:\*/|\Z))"
-        rf"|(?P<literal>{single}|{double}|`[^`]*+(?:`|\Z)){dollar}"
-        rf"|(?P<end>;)|(?P<batch>\n[ \t]*+(?:go|GO|Go|/)[ \t\r]*+(?=\n|\Z))",
+        rf"{skipped}(?:(?P<end>;)|(?P<comment>--[^\n]*+|/\*(?:[^*]++|\*(?!/))*+(?:\*/|\Z))"
+        rf"{more}|(?P<open>['\"`])|(?P<other>[$\n]))",
         re.DOTALL,
     )
 
 
+_MORE = r"|(?P<dollar>\$(?:[A-Za-z_]\w{0,30})?\$)|(?P<batch>\n[ \t]*+(?:go|GO|Go|/)[ \t\r]*+(?=\n|\Z))"
 _SPACE = re.compile(r"\s*+")
 _SHELL = re.compile(r"![^\n;]*+")
 _ROUTINE = re.compile(
@@ -53,9 +56,9 @@ _ROUTINE_WINDOW = 10_000
 def split(text: str, *, backslash: bool = True) -> Iterator[RawStatement]:
     r"""Yield the statements of a text. Nothing is lost: whatever is neither blank nor comment belongs to a statement.
 
-    A semicolon ends a statement, except in strings, quoted names, comments and dollar quotes. ``GO`` or ``/`` alone on
-    a line end one too; a line that starts with ``!`` is one. The header of a procedure, up to its BEGIN, is one, so
-    that the statements in the body are read by themselves.
+    A semicolon ends a statement, except in strings, quoted names, comments and dollar quotes. Except in Hive and its
+    like, ``GO`` or ``/`` alone on a line end one too; a line that starts with ``!`` is one. The header of a procedure,
+    up to its BEGIN, is one, so that the statements in the body are read by themselves.
 
     >>> [(s.line, s.text) for s in split("-- x;\nselect ';' ;\n\nuse a; !ls\nselect 1")]
     [(2, "select ';'"), (4, 'use a'), (4, '!ls'), (5, 'select 1')]
@@ -66,32 +69,32 @@ def split(text: str, *, backslash: bool = True) -> Iterator[RawStatement]:
     """
     scanner = _scanner(backslash)
     cursor = _Cursor(text)
-    position, start = 0, _skip(text, 0)
+    position = start = _skip(text, 0)
     while True:
-        if (routine := _routine_header(text, start)) is not None:
-            yield cursor.statement(start, routine)
-            position = start = _skip(text, routine)
-        if text.startswith("!", start):
-            position = _end(_SHELL, text, start)
-            yield cursor.statement(start, position)
-            start = _skip(text, position)
-        match = scanner.search(text, max(position, start))
+        if position == start and (header := _header(text, start)) is not None:
+            yield cursor.statement(start, header)
+            position = start = _skip(text, header)
+            continue
+        match = scanner.match(text, position)
         if match is None:
             break
         position = match.end()
-        kind = match.lastgroup
+        kind = match.lastgroup or ""
+        boundary = match.start(kind)
         if kind == "comment":
-            if match.start() == start:
+            if boundary == start:
                 start = position = _skip(text, position)
+        elif kind == "open":
+            cursor.problem = f"unterminated {match[kind]}"
+            break
         elif kind == "dollar":
-            closing = text.find(match[0], position)
-            position = len(text) if closing < 0 else closing + len(match[0])
+            closing = text.find(match[kind], position)
             if closing < 0:
-                cursor.problem = f"unterminated {match[0]} string"
-        elif kind == "literal":
-            cursor.problem = _unterminated(match[0]) if position == len(text) else None
-        else:
-            yield from cursor.unless_blank(start, match.start())
+                cursor.problem = f"unterminated {match[kind]} string"
+                break
+            position = closing + len(match[kind])
+        elif kind in {"end", "batch"}:
+            yield from cursor.unless_blank(start, boundary)
             start = position = _skip(text, position)
     yield from cursor.unless_blank(start, len(text))
 
@@ -126,13 +129,11 @@ def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _routine_header(text: str, start: int) -> int | None:
+def _header(text: str, start: int) -> int | None:
+    """The end of what is a statement by itself without a semicolon: a shell line, or a routine up to its BEGIN."""
+    if text.startswith("!", start):
+        return _end(_SHELL, text, start)
     if text[start : start + 6].lower() != "create":
         return None
     match = _ROUTINE.match(text, start, min(len(text), start + _ROUTINE_WINDOW))
     return match.end() if match else None
-
-
-def _unterminated(literal: str) -> str | None:
-    closed = len(literal) > 1 and literal[-1] == literal[0] and (len(literal) - len(literal[:-1].rstrip("\\"))) % 2 == 1
-    return None if closed else f"unterminated {literal[0]}"

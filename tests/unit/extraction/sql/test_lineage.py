@@ -110,6 +110,21 @@ def test_lineage__update_from__both_tables_seen() -> None:
     assert edges("UPDATE t SET x = u.b FROM u WHERE u.k = t.y", "postgres") == {("t.x", "u.b", "identity")}
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO n SELECT a FROM s JOIN t ON s.a = (SELECT MAX(b) FROM u)",
+        "INSERT INTO n SELECT q.a FROM (s JOIN t ON s.a IN (SELECT b FROM u)) q",
+        "FROM s JOIN t ON s.a IN (SELECT b FROM u) INSERT INTO n SELECT a",
+        "MERGE INTO n USING (SELECT a FROM s JOIN t ON s.a IN (SELECT b FROM u)) q ON n.a = q.a"
+        " WHEN MATCHED THEN UPDATE SET a = q.a",
+        "INSERT INTO n SELECT a FROM s, t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = s.k)",
+    ],
+)
+def test_lineage__query_in_a_join_condition__its_table_is_read(sql: str) -> None:
+    assert {"s", "t", "u"} <= set(read(sql).outcomes[0].reads)
+
+
 def test_lineage__table_in_a_filter__read_and_table_flow_only() -> None:
     (outcome,) = read("INSERT INTO n SELECT a FROM s WHERE k IN (SELECT k FROM u)").outcomes
     assert (outcome.reads, outcome.writes) == (("s", "u"), ("n",))

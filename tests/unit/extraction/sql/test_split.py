@@ -23,7 +23,6 @@ def texts(sql: str, *, backslash: bool = True) -> list[str]:
         ("-- a; b\nselect 1 -- c;\n; /* d; */ select 2", ["select 1 -- c;", "select 2"]),
         (r"select '\'; '; select 2", [r"select '\'; '", "select 2"]),
         ("set x=1;\n!sh ls -l\nselect 1", ["set x=1", "!sh ls -l", "select 1"]),
-        ("select 1\nGO\nselect 2\ngo\n", ["select 1", "select 2"]),
         ("select 'it''s; ok'; select 2", ["select 'it''s; ok'", "select 2"]),
         (";;; ; ", []),
         ("select /*+ mapjoin(a) */ 1", ["select /*+ mapjoin(a) */ 1"]),
@@ -39,6 +38,8 @@ def test_split__what_may_hide_a_semicolon__statements_whole(sql: str, expected: 
 
 def test_split__backslash_in_ansi__does_not_escape() -> None:
     assert texts(r"select '\'; select 2", backslash=False) == [r"select '\'", "select 2"]
+    batches = "select 1\nGO\nselect 2\n/\nselect 3/2\ngo\n"
+    assert texts(batches, backslash=False) == ["select 1", "select 2", "select 3/2"]
     assert texts("select $$a;b$$; select $x$ ; $x$", backslash=False) == ["select $$a;b$$", "select $x$ ; $x$"]
 
 
