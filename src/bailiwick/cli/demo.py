@@ -26,7 +26,7 @@ from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 
 _SHOWN = 6
-_SHOWN_CHARACTERS = 38
+_SHOWN_CHARACTERS = 28
 _USERS = 500
 _LIVE_QUERIES = 200
 
@@ -233,11 +233,8 @@ def _serve(root: Flags, show: Show, cleanup: ExitStack) -> LiveServer:
 def _live(server: LiveServer, queries: list[Row], show: Show, report: dict[str, Any]) -> None:
     chosen = random.Random(7).sample(queries, min(_LIVE_QUERIES, len(queries)))  # noqa: S311  (which queries to show)
     answers = [server.ask(query, f"user-{number}") for number, query in enumerate(chosen)]
-    rows = [
-        (_shortened(a.query.text), a.domain, a.text, "yes" if _right(a) else f"no: {a.query.label}")
-        for a in answers[:_SHOWN]
-    ]
-    show.table('Unseen queries, sent with model "auto"', ("query", "routed to", "answer", "right"), rows)
+    rows = [("yes" if _right(a) else "no", _shortened(a.query.text), f"{a.domain}: {a.text}") for a in answers[:_SHOWN]]
+    show.table('Unseen queries, sent with model "auto"', ("right", "query", "answer"), rows, whole=("query", "answer"))
     latencies = sorted(answer.latency_ms for answer in answers)
     live = {
         "queries": len(answers),
