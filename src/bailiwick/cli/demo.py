@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -290,7 +292,7 @@ def _promote(
 
 
 def _goodbye(root: Flags, base: str, report: dict[str, Any], leave: bool, show: Show) -> None:
-    home = f"bailiwick --home {root.settings.home}"
+    home = f"{_program()} --home {root.settings.home}"
     asset = report["detection"]["example"]
     show.stage("Yours")
     if leave:
@@ -317,6 +319,12 @@ def _goodbye(root: Flags, base: str, report: dict[str, Any], leave: bool, show: 
     show.say(f"  {home} audit list   [dim]# who changed what[/]", whole=True)
     if not leave:
         show.say("\nPress Ctrl-C to stop the server.")
+
+
+def _program() -> str:
+    """How to call this program from here: by its path where it is not on the search path."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "bailiwick" and shutil.which("bailiwick") is None else "bailiwick"
 
 
 def _shortened(text: str) -> str:
