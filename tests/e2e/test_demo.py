@@ -85,7 +85,7 @@ def test_demo__sample_bank__goes_the_whole_way(sample: Report) -> None:
 
 def test_demo__afterwards__other_commands_find_what_it_made(sample: Report, folder: Path) -> None:
     (plan,) = json.loads(run(folder, "traffic", "show", sample["challenger"]["domain"], "--json"))
-    assert plan["weights"] == {sample["promoted"]["version"]: 10_000}
+    assert list(plan["weights"]) == [sample["promoted"]["version"]]
     changes = {entry["action"] for entry in json.loads(run(folder, "audit", "list", "--limit", "500", "--json"))}
     assert {"domain.create", "extraction.run", "graph.detect", "traffic.deploy", "traffic.promote"} <= changes
     stored = json.loads(run(folder, "graph", "stats", "--json"))

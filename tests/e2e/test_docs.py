@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import servers
 from commands import check, run_forked, shown
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted(page for page in (ROOT / "docs").glob("*.md") if page.stem != "README")
 
 # Most pages begin alike: copy the estate, import it, train. What a page does first is done once for all of them.
 SHARED = re.compile(r"bailiwick (estate|domain import|dataset import|train cards --dataset queries$|deploy cards$)")
@@ -43,13 +44,31 @@ def beginnings(tmp_path_factory: pytest.TempPathFactory) -> Beginnings:
     return Beginnings(tmp_path_factory.mktemp("beginnings"))
 
 
+def really(name: str, value: str, folder: Path, request: pytest.FixtureRequest) -> dict[str, str]:
+    """What an exported variable of a page stands for here: a fresh store on a real server, a folder of this test's."""
+    if value.startswith("postgresql://"):
+        return {name: request.getfixturevalue("postgres_url")}
+    if value.startswith("redis://"):
+        return {name: request.getfixturevalue("redis_url")}
+    if value.startswith("bolt://"):
+        credentials = {"BAILIWICK_GRAPH_USER": servers.BOLT_USER, "BAILIWICK_GRAPH_PASSWORD": servers.BOLT_PASSWORD}
+        return {name: request.getfixturevalue("bolt_url"), **credentials}
+    if value.startswith("/"):
+        return {name: str(folder / value.lstrip("/"))}
+    return {name: value}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_docs__each_command_in_order__exits_as_the_page_says(
-    page: Path, tmp_path: Path, beginnings: Beginnings
+    page: Path, tmp_path: Path, beginnings: Beginnings, request: pytest.FixtureRequest
 ) -> None:
     lines = shown(page)
     assert lines, f"{page.name} shows no command"
     own = next((index for index, line in enumerate(lines) if not SHARED.match(line)), len(lines))
     folder = tmp_path / "page"
     shutil.copytree(beginnings.after(tuple(lines[:own])), folder)
-    check(lines[own:], folder, run_forked)
+
+    def stand_in(name: str, value: str) -> dict[str, str]:
+        return really(name, value, tmp_path, request)
+
+    check(lines[own:], folder, run_forked, stand_in)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,7 +28,7 @@ from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 
 _SHOWN = 6
-_SHOWN_CHARACTERS = 38
+_SHOWN_CHARACTERS = 28
 _USERS = 500
 _LIVE_QUERIES = 200
 
@@ -233,11 +235,8 @@ def _serve(root: Flags, show: Show, cleanup: ExitStack) -> LiveServer:
 def _live(server: LiveServer, queries: list[Row], show: Show, report: dict[str, Any]) -> None:
     chosen = random.Random(7).sample(queries, min(_LIVE_QUERIES, len(queries)))  # noqa: S311  (which queries to show)
     answers = [server.ask(query, f"user-{number}") for number, query in enumerate(chosen)]
-    rows = [
-        (_shortened(a.query.text), a.domain, a.text, "yes" if _right(a) else f"no: {a.query.label}")
-        for a in answers[:_SHOWN]
-    ]
-    show.table('Unseen queries, sent with model "auto"', ("query", "routed to", "answer", "right"), rows)
+    rows = [("yes" if _right(a) else "no", _shortened(a.query.text), f"{a.domain}: {a.text}") for a in answers[:_SHOWN]]
+    show.table('Unseen queries, sent with model "auto"', ("right", "query", "answer"), rows, whole=("query", "answer"))
     latencies = sorted(answer.latency_ms for answer in answers)
     live = {
         "queries": len(answers),
@@ -293,7 +292,7 @@ def _promote(
 
 
 def _goodbye(root: Flags, base: str, report: dict[str, Any], leave: bool, show: Show) -> None:
-    home = f"bailiwick --home {root.settings.home}"
+    home = f"{_program()} --home {root.settings.home}"
     asset = report["detection"]["example"]
     show.stage("Yours")
     if leave:
@@ -320,6 +319,12 @@ def _goodbye(root: Flags, base: str, report: dict[str, Any], leave: bool, show: 
     show.say(f"  {home} audit list   [dim]# who changed what[/]", whole=True)
     if not leave:
         show.say("\nPress Ctrl-C to stop the server.")
+
+
+def _program() -> str:
+    """How to call this program from here: by its path where it is not on the search path."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "bailiwick" and shutil.which("bailiwick") is None else "bailiwick"
 
 
 def _shortened(text: str) -> str:

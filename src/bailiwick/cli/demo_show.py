@@ -36,10 +36,12 @@ class Show:
         if not self.quiet:
             out.print(text, soft_wrap=whole)
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """A table."""
+    def table(
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, whole: Sequence[str] = ()
+    ) -> None:
+        """A table; see `print_table`."""
         if not self.quiet:
-            print_table(title, columns, rows)
+            print_table(title, columns, rows, whole=whole)
 
     @contextmanager
     def progress(self) -> Iterator[Tell]:

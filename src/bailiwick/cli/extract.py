@@ -49,11 +49,12 @@ def extract(
 ) -> None:
     """Read files into the knowledge graph: assets, relations, lineage, jobs.
 
-    Only what changed since the last time is read again. Elements that are gone are removed (they can come back) once
-    every file could be read.
+    Only what changed since the last time is read again. What is gone is
+    removed (it can come back) once every file could be read.
 
-    Exit status: 0 when every file and statement could be read; 1 when some could not (the rest is stored, the reasons
-    are recorded); 2 when a path or option is wrong, and nothing was done.
+    Exit status: 0 when every file and statement could be read; 1 when some
+    could not (the rest is stored, the reasons are recorded); 2 when a path
+    or option is wrong, and nothing was done.
 
     Examples:
         bailiwick extract ./warehouse
