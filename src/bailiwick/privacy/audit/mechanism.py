@@ -108,7 +108,7 @@ def epsilon_bound(hits: int, true_runs: int, alarms: int, false_runs: int, *, de
     """The least epsilon that hits and false alarms allow, at the confidence.
 
     >>> round(epsilon_bound(900, 1000, 100, 1000, delta=0.0, confidence=0.95), 2)
-    1.97
+    1.99
     """
     error = (1 - confidence) / 2
     lowest = share_at_least(hits, true_runs, error)
