@@ -153,7 +153,14 @@ def _top_labels(terms: ReleaseTerms, epsilon: float, _delta: float, settings: Se
 
 def _local_labels(terms: ReleaseTerms, epsilon: float, _delta: float, _settings: Settings) -> Question:
     mechanism = LocalRandomisation(terms, "label", epsilon)
-    return Question(Statistic.LOCAL_LABELS, mechanism, lambda rows: _by_label(terms, rows), categorical=("label",))
+    listed = terms.categories["label"].values
+
+    def gather(rows: Sequence[Row]) -> BoundedRows:
+        # A record with an unlisted label must not vanish: that it does would say what the record says.
+        labels = [row.label if row.label in listed else listed[0] for row in rows]
+        return bound(terms, _units(rows), categorical={"label": labels})
+
+    return Question(Statistic.LOCAL_LABELS, mechanism, gather, categorical=("label",))
 
 
 def _domains(terms: ReleaseTerms, epsilon: float, _delta: float, _settings: Settings) -> Question:

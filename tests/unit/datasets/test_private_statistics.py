@@ -7,11 +7,23 @@ from learning_examples import ADA, Learning, examples, write_csv
 from private_rows import UNIT, import_units, open_budget
 
 from bailiwick.clock import VirtualClock
-from bailiwick.datasets.private_questions import Settings, Statistic, words
+from bailiwick.datasets.model import Row
+from bailiwick.datasets.private_questions import Settings, Statistic, questions, words
 from bailiwick.datasets.private_statistics import Asked, PrivateStatistics
 from bailiwick.datasets.readers import Columns
 from bailiwick.errors import BudgetExhausted, InvalidInput, NotFound
-from bailiwick.privacy.model import AccountKey, Adjacency, Cost, Currency, Level, Lifetime, PrivacySettings
+from bailiwick.privacy.model import (
+    AccountKey,
+    Adjacency,
+    Categories,
+    Cost,
+    Currency,
+    Level,
+    Lifetime,
+    PrivacySettings,
+    PrivacyUnit,
+    ReleaseTerms,
+)
 from bailiwick.privacy.service import PrivacyService
 
 CENTRAL = tuple(statistic for statistic in Statistic if statistic not in (Statistic.LOCAL_LABELS, Statistic.DOMAINS))
@@ -181,3 +193,18 @@ def test_release__rows_without_units__does_not_apply(
 def test_words__unicode_and_long_ones() -> None:
     assert words("Straße STRASSE x_y " + "a" * 41) == ["strasse", "x", "y"]
     assert words("") == []
+
+
+def test_local_labels__label_off_the_list__record_is_randomised_not_dropped() -> None:
+    terms = ReleaseTerms(
+        unit=PrivacyUnit("unit", "bank"),
+        adjacency=Adjacency.REPLACE,
+        contribution_cap=1,
+        bounds={},
+        categories={"label": Categories(("a", "b"))},
+        lifetime=Lifetime(),
+    )
+    (question,) = questions([Statistic.LOCAL_LABELS], terms, Cost.of(1), Settings())
+    labels = ["a", "b", "of nobody's list"]
+    rows = [Row(f"text {label}", label, "bank", unit=f"u{at}") for at, label in enumerate(labels)]
+    assert len(question.gather(rows).units) == len(labels)

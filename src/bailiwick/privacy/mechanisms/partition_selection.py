@@ -122,8 +122,9 @@ def _select(values_per_unit: int, epsilon: float, delta: float) -> tuple[Any, fl
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if make(scale, middle).map(distance)[1] <= delta else (middle, high)
-    made = make(scale, high)
-    reached = made.map(distance)
+    reached = make(scale, high).map(distance)
     if reached[0] > epsilon or reached[1] > delta:
         raise InvalidInput(f"no threshold gives delta {delta!r}", what="delta", requested=delta)
-    return made, scale, high, float(reached[1])
+    # OpenDP 0.16 lists counts that reach the threshold, but takes delta from the tail beyond it (opendp issue 2922):
+    # one more makes what is listed what delta was computed for.
+    return make(scale, high + 1), scale, high + 1, float(reached[1])
