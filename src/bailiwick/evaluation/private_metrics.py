@@ -56,7 +56,7 @@ class PrivateMetrics:
 
     Args:
         judge: from a version and a data set (None: that of its training) to its judged test rows. Called before the
-            charge for the name of the data set only; nothing of the rows leaves before it is paid.
+            charge. Its answers stay inside until they are paid; that no row has a unit is said before.
         privacy: terms, budgets and releases.
     """
 

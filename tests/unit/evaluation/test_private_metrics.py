@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from learning_examples import ADA, Learning, examples, write_csv
 from private_rows import LABELS, UNIT, import_units, open_budget
 
 from bailiwick.clock import VirtualClock
+from bailiwick.datasets.model import Split
 from bailiwick.errors import BudgetExhausted, InvalidInput, NotFound
 from bailiwick.evaluation.private_metrics import PrivateMetric, PrivateMetrics
 from bailiwick.privacy.model import AccountKey, Cost
@@ -53,3 +56,13 @@ def test_release__refusals__nothing_charged(learning: Learning, privacy: Privacy
     with pytest.raises(BudgetExhausted):
         metrics.release(version, BOTH, UNIT.namespace, actor=ADA, cost=Cost.of(2))
     assert privacy.ledger.balance(AccountKey(UNIT.namespace, "bank")).spent == 0
+
+
+def test_judge__test_texts_that_were_also_learned_from__all_stay(learning: Learning, version: str) -> None:
+    # Were they left out, whoever holds a training row would decide over the test row of somebody else.
+    others = [replace(each, unit=f"other-{each.unit}") for each in examples(150)]
+    import_units(learning.datasets, write_csv(learning.folder / "again.csv", others))
+    test_rows = learning.datasets.rows("again", Split.TEST, "bank")
+    with pytest.raises(InvalidInput, match="were learned from"):
+        learning.evaluation.evaluate(version, actor=ADA, dataset="again")
+    assert list(learning.evaluation.judge(version, "again").rows) == list(test_rows)
