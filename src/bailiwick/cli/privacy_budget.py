@@ -179,6 +179,9 @@ def recover(
     if flags(ctx).json:
         print_json(moved)
         return
+    if not moved:
+        out.print("Nothing was left behind.")
+        return
     rows = [(each.id, each.state.value, each.cost.words) for each in moved]
     print_table("Recovered", ("charge", "now", "cost"), rows)
 

@@ -105,8 +105,6 @@ class DatasetService:
         chosen = columns or Columns()
         found = (read for source in sources for read in read_rows(source, chosen, domain=domain))
         described = ", ".join(Path(source.name).name for source in sources)
-        if described == FROM_GRAPH:  # a file of that name is a file
-            described = f"./{described}"
         made = Findings(unit_column=chosen.unit, independent=independent_units)
         return self._snapshot(name, found, described, actor, shares or Shares(), made)
 

@@ -66,7 +66,7 @@ def same_charge(existing: Charge, asked: Charge, opened: Mapping[AccountKey, dat
     if same and existing.keys == asked.keys:
         return existing
     more = set(asked.keys) - set(existing.keys)
-    later = existing.state is ChargeState.SPENT and all(opened[key] >= existing.held_at for key in more)
+    later = existing.state is ChargeState.SPENT and all(opened[key] > existing.held_at for key in more)
     if not (same and later and set(existing.keys) <= set(asked.keys)):
         raise key_taken(asked.idempotency_key)
     return existing
@@ -95,7 +95,7 @@ def exists(key: AccountKey) -> Conflict:
 def lineage_taken(key: AccountKey, holder: AccountKey) -> Conflict:
     """The refusal of a second budget over a data set, for a namespace beside the one that has it."""
     return Conflict(
-        f"the data set {key.lineage!r} has the privacy budget {str(holder)!r}; {str(key.whole)!r} would be a second",
+        f"the data set {key.lineage!r} has the privacy budget {str(holder)!r}; {str(key.whole)!r} would be another",
         what="privacy_budget",
         where=str(holder),
         requested=str(key),
@@ -108,7 +108,7 @@ def content_taken(key: AccountKey, holder: AccountKey) -> Conflict:
     """The refusal of a budget over content that another budget has."""
     return Conflict(
         f"the data set {key.lineage!r} holds the same texts as {holder.lineage!r}, which has the privacy budget "
-        f"{str(holder)!r}: {str(key.whole)!r} would be a second one",
+        f"{str(holder)!r}: {str(key.whole)!r} would be another",
         what="privacy_budget",
         where=str(holder),
         requested=str(key),
