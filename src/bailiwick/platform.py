@@ -255,7 +255,7 @@ class Platform:
         """Metrics of versions under differential privacy of the test rows."""
         from bailiwick.evaluation.private_metrics import PrivateMetrics
 
-        return PrivateMetrics(self.evaluation.judge, self.privacy)
+        return PrivateMetrics(self.evaluation.judging(), self.privacy)
 
     def privacy_gauges(self) -> list[Family]:
         """The privacy budgets, for Prometheus; none while the database does not answer."""
