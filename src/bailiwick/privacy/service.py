@@ -203,6 +203,9 @@ class PrivacyService:
         check_settings(terms, self.settings(wanted[0]))
         # What crashed processes still hold is given back just when somebody wants it.
         self.recover()
+        contents = {key.whole: self._contents_of(key.lineage) for key in wanted}
+        if self.ledger.unclaimed({each for found in contents.values() for each in found}):
+            self._claim_for_the_oldest(actor)
         charge = self.ledger.hold(
             wanted,
             plan.cost,
@@ -210,7 +213,7 @@ class PrivacyService:
             plan_hash=plan_hash(terms, plan),
             plan={"terms": terms, "plan": plan},
             actor=actor,
-            contents={key.whole: self._contents_of(key.lineage) for key in wanted},
+            contents=contents,
         )
         if charge.state is ChargeState.SPENT:
             return self._replay(charge)
