@@ -254,13 +254,7 @@ class Platform:
         from bailiwick.models import catalogue
         from bailiwick.training.private import PrivateTrainingService
 
-        return PrivateTrainingService(
-            self.training,
-            self.datasets,
-            self.privacy,
-            catalogue.private_family,
-            check_domain=lambda domain: self.domains.get(domain),
-        )
+        return PrivateTrainingService(self.training, self.datasets, self.privacy, catalogue.private_family)
 
     @cached_property
     def private_statistics(self) -> PrivateStatistics:
