@@ -1,8 +1,8 @@
 """Experiments as OpenFeature flags, in the words of its Remote Evaluation Protocol. Pure.
 
 The flag ``EXPERIMENT`` has the arm's parameters as its value, or the arm's name where no arm sets any;
-``EXPERIMENT.PARAMETER`` has one parameter. Whoever takes no part, or has an arm that does not set the parameter, gets no
-value: the application goes on with its own default.
+``EXPERIMENT.PARAMETER`` has one parameter. Whoever takes no part gets no value, nor does one whose arm does not set the
+parameter: the application goes on with its own default.
 
 Source: open-feature/protocol, service/openapi.yaml, version 0.3.0.
 """
