@@ -109,18 +109,18 @@ def equivalence(
         treatment: the arm in question.
         margin: above 0; in the metric's unit, or a share of the control's size.
         relative: which of the two.
-        alpha: probability of calling arms the same that are not, below one half.
+        alpha: probability of calling arms the same that are not, at most a quarter.
 
     Raises:
-        InvalidInput: the margin is not positive, or alpha is not between 0 and 0.5.
+        InvalidInput: the margin is not positive, or alpha is not between 0 and 0.25.
     """
     require_finite(margin, "margin", least=0.0)
-    if margin == 0 or not 0 < alpha < 0.5:
+    if margin == 0 or not 0 < alpha <= 0.25:
         raise InvalidInput(
             f"a margin of {margin!r} at alpha {alpha!r} cannot show equivalence",
             what="margin" if margin == 0 else "alpha",
             requested=margin if margin == 0 else alpha,
-            allowed="a margin above 0, 0 < alpha < 0.5",
+            allowed="a margin above 0, 0 < alpha <= 0.25",
             remedy="name the smallest difference that would matter",
         )
     effect = compare_estimates(control, treatment, 1 - 2 * alpha, method="equivalence")

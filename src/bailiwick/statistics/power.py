@@ -25,12 +25,13 @@ from scipy.special import nctdtr, ndtr, ndtri, stdtrit
 
 from bailiwick.errors import InvalidInput
 from bailiwick.statistics.dunnett import dunnett_quantile
-from bailiwick.statistics.effect import Alternative, require_finite, require_level
+from bailiwick.statistics.effect import Alternative, require_finite, require_level, require_share
 from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.root import find_root
 
-# Beyond, the t distribution is the normal one to seven digits of power, and costs more than it gives.
-_LARGE = 1e6
+# From here on the noncentral t distribution is taken from its expansion, right to eight digits; the routine for the
+# exact one now and then gives no number when degrees of freedom are many.
+_LARGE = 1e4
 _MOST_UNITS = 1e15
 
 
@@ -126,7 +127,7 @@ class Design:
 
     def __post_init__(self) -> None:
         require_level(self.level)
-        require_level(self.power, "power")
+        require_share(self.power, "power")
         if len(self.weights) < 2 or not all(0 < weight < math.inf for weight in self.weights):
             raise InvalidInput(
                 f"weights {self.weights!r} are not those of a control and treatments",
@@ -367,10 +368,15 @@ def _beyond(distance: float, critical: float, point: StandardError) -> float:
     """The probability that the statistic exceeds the critical value."""
     if point.effect == 0:
         return 1.0 if distance > critical * point.null else 0.0
-    if point.degrees_of_freedom >= _LARGE:
+    freedom = point.degrees_of_freedom
+    if freedom == math.inf:
         return float(ndtr((distance - critical * point.null) / point.effect))
+    if freedom >= _LARGE:
+        # Abramowitz and Stegun, 26.7.10
+        excess = distance / point.effect - critical * (1 - 1 / (4 * freedom))
+        return float(ndtr(excess / math.sqrt(1 + critical * critical / (2 * freedom))))
     # the upper tail as the lower one of the mirrored statistic, which keeps its digits
-    return float(nctdtr(point.degrees_of_freedom, -distance / point.effect, -critical))
+    return float(nctdtr(freedom, -distance / point.effect, -critical))
 
 
 def _critical(design: Design, freedom: float) -> float:
@@ -383,7 +389,7 @@ def _critical(design: Design, freedom: float) -> float:
     if design.correction is not Correction.NONE:
         alpha /= treatments
     upper = 1 - (alpha / 2 if two_sided else alpha)
-    return float(ndtri(upper) if freedom >= _LARGE else stdtrit(freedom, upper))
+    return float(ndtri(upper) if freedom == math.inf else stdtrit(freedom, upper))
 
 
 def _fewest(design: Design) -> float:

@@ -134,8 +134,7 @@ def compare_estimates(
     method: str = "welch",
 ) -> Effect:
     """The test of `welch` on estimates of two independent arms, however they were made."""
-    if not 0.0 < level < 1.0:
-        require_level(level)
+    require_level(level)
     variance = control.variance + treatment.variance
     if not 0.0 < variance < math.inf:
         return unknown_effect(method, control.mean, treatment.mean, level, alternative)
