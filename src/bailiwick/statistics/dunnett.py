@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.effect import Alternative, Effect, require_level, unknown_effect
+from bailiwick.statistics.effect import Alternative, Effect, require_confidence, unknown_effect
 from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.root import find_root
 from bailiwick.statistics.welch import ArmEstimate, estimate_arm, lift_interval
@@ -69,7 +69,7 @@ def dunnett(
     """
     if not treatments:
         raise InvalidInput("no treatment to compare", what="treatments", requested=0, allowed="at least one")
-    require_level(level)
+    require_confidence(level)
     arms = [estimate_arm(arm) for arm in (control, *treatments)]
     if pooled:
         arms, freedom_of_all = _pool((control, *treatments), arms)
@@ -139,7 +139,7 @@ def dunnett_quantile(
         degrees_of_freedom: as of `dunnett_probability`.
         two_sided: as of `dunnett_probability`.
     """
-    require_level(level)
+    require_confidence(level)
     given = np.asarray(loadings, np.float64)
     alpha = (1 - level) / 2 if two_sided else 1 - level
     # one comparison needs less, Bonferroni's is enough: the answer lies between

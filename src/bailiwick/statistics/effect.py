@@ -97,8 +97,12 @@ def unknown_effect(
     )
 
 
-def require_level(level: float) -> float:
-    """The level itself, where it is a confidence from 0.5 up to below 1."""
+def require_confidence(level: float) -> float:
+    """The level itself, where it is a confidence from 0.5 up to below 1.
+
+    Raises:
+        InvalidInput: it is not; 95 instead of 0.95 is the usual reason.
+    """
     if 0.5 <= level < 1.0:
         return level
     raise InvalidInput(
@@ -110,11 +114,11 @@ def require_level(level: float) -> float:
     )
 
 
-def require_share(level: float, what: str) -> float:
+def require_level(level: float, what: str = "level") -> float:
     """The number itself, where it lies strictly between 0 and 1.
 
     Raises:
-        InvalidInput: it is not; 95 instead of 0.95 is the usual reason.
+        InvalidInput: it is not.
     """
     if not 0.0 < level < 1.0:
         raise InvalidInput(

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.effect import Alternative, require_level
+from bailiwick.statistics.effect import Alternative, require_confidence
 
 Floats = NDArray[np.float64]
 
@@ -80,7 +80,7 @@ def mann_whitney(
     Raises:
         InvalidInput: an arm is empty, or a value is not finite.
     """
-    require_level(level)
+    require_confidence(level)
     base, other = _values(control, "control"), _values(treatment, "treatment")
     n, m = len(base), len(other)
     exactly = n + m <= _MOST_EXACT if exact is None else exact

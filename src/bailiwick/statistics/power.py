@@ -25,7 +25,7 @@ from scipy.special import nctdtr, ndtr, ndtri, stdtrit
 
 from bailiwick.errors import InvalidInput
 from bailiwick.statistics.dunnett import dunnett_quantile
-from bailiwick.statistics.effect import Alternative, require_finite, require_level, require_share
+from bailiwick.statistics.effect import Alternative, require_confidence, require_finite, require_level
 from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.root import find_root
 
@@ -126,8 +126,8 @@ class Design:
     correction: Correction = Correction.DUNNETT
 
     def __post_init__(self) -> None:
-        require_level(self.level)
-        require_share(self.power, "power")
+        require_confidence(self.level)
+        require_level(self.power, "power")
         if len(self.weights) < 2 or not all(0 < weight < math.inf for weight in self.weights):
             raise InvalidInput(
                 f"weights {self.weights!r} are not those of a control and treatments",

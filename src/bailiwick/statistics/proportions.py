@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from scipy.special import chdtrc, ndtr, ndtri
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.effect import Alternative, Effect, require_level, unknown_effect
+from bailiwick.statistics.effect import Alternative, Effect, require_confidence, unknown_effect
 from bailiwick.statistics.proportion import wilson_interval
 from bailiwick.statistics.root import find_root
 from bailiwick.statistics.welch import lift_interval
@@ -94,7 +94,7 @@ def score_test(
     Raises:
         InvalidInput: the level is no confidence.
     """
-    require_level(level)
+    require_confidence(level)
     n0, n1 = control.trials, treatment.trials
     if not n0 or not n1 or (corrected and n0 + n1 < 2):
         return unknown_effect("score", control.value, treatment.value, level, alternative)
@@ -143,7 +143,7 @@ def z_test(
     >>> round(effect.p_value, 5), round(effect.low, 5), round(effect.high, 5)
     (0.03529, 0.00207, 0.05793)
     """
-    require_level(level)
+    require_confidence(level)
     p0, p1 = control.value, treatment.value
     if not control.trials or not treatment.trials:
         return unknown_effect("z", p0, p1, level, alternative)
@@ -202,7 +202,7 @@ def newcombe_interval(control: Share, treatment: Share, level: float = 0.95) -> 
     >>> round(-high, 4), round(-low, 4)
     (-0.3339, -0.0524)
     """
-    require_level(level)
+    require_confidence(level)
     low_0, high_0 = wilson_interval(control.successes, control.trials, level)
     low_1, high_1 = wilson_interval(treatment.successes, treatment.trials, level)
     p0, p1 = control.value, treatment.value

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.effect import Alternative, Effect, require_finite, require_share
+from bailiwick.statistics.effect import Alternative, Effect, require_finite, require_level
 from bailiwick.statistics.welch import ArmEstimate, compare_estimates
 
 _FEWEST_TAIL = 25.0
@@ -53,7 +53,7 @@ def quantile_estimate(
     Raises:
         InvalidInput: the share is not between 0 and 1, or a number is not finite.
     """
-    require_share(share, "share")
+    require_level(share, "share")
     require_finite(values, "values", least=0.0)
     require_finite(design_effect, "design_effect", least=0.0)
     if values == 0:

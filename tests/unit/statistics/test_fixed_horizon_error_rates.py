@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 
 import pytest
 from scipy.stats import kstest
-
-sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from benchmarks.simulations import fixed_horizon
 from benchmarks.simulations.populations import Population, bernoulli, populations
