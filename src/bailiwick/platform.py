@@ -216,6 +216,8 @@ class Platform:
             self.database,
             self.clock,
             requests_kept=timedelta(days=self.settings.requests_kept_days),
+            events_kept=timedelta(days=self.settings.exposures_kept_days),
+            unit_key=self.settings.unit_key.get_secret_value().encode() if self.settings.unit_key else None,
             capacity=self.settings.metrics_queue,
             flush_interval_s=self.settings.metrics_interval_s,
         )
