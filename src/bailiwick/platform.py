@@ -225,7 +225,9 @@ class Platform:
         """Privacy budgets, and releases charged to them."""
         from bailiwick.privacy.service import PrivacyService
 
-        return PrivacyService(self.database, self.audit, self.clock)
+        return PrivacyService(
+            self.database, self.audit, self.clock, contents_of=lambda name: self.datasets.contents(name)
+        )
 
     @cached_property
     def private_training(self) -> PrivateTrainingService:

@@ -1,9 +1,11 @@
-"""The nouns of traffic: a plan that says which share of a domain's users each model version serves, and its past."""
+"""The nouns of traffic: which share of a domain's users each version serves, and in which experiments they are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 SLOTS = 10_000
 """Slots a plan divides: one slot is one basis point of the units."""
@@ -60,3 +62,99 @@ class PlanRecord:
     change: str
     reason: str | None = None
     restores: int | None = None
+
+
+Scalar = str | int | float | bool
+"""What a parameter or an attribute may be."""
+
+
+class Operator(StrEnum):
+    """How a condition compares an attribute with its values."""
+
+    IN = "in"
+    NOT_IN = "not_in"
+    STARTS_WITH = "starts_with"
+    AT_LEAST = "at_least"
+    BELOW = "below"
+    PRESENT = "present"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Who may take part: an attribute of the request (a header, or what an OpenFeature client says) against values.
+
+    An attribute that is absent fulfils `Operator.NOT_IN` alone.
+    """
+
+    attribute: str
+    operator: Operator
+    values: tuple[Scalar, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One thing that is compared.
+
+    Args:
+        version: the model version that serves the arm; None leaves it to the domain's traffic plan.
+        parameters: what the arm sets besides, such as ``temperature``, or flags of the calling application.
+    """
+
+    name: str
+    version: str | None = None
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentPlan:
+    """A running experiment, as the gateway applies it.
+
+    Args:
+        experiment: its id, unique in the fleet.
+        layer: experiments of one layer share no unit; different layers divide the units independently, and may
+            not set the same thing (the version, or a parameter of the same name).
+        slots: sorted, disjoint ranges ``[first, end)`` of the layer's `SLOTS` whose units may enter; no other
+            running experiment of the layer has any of them.
+        split: the arms by name with their weights, on slots of the experiment's own salt; its ``version`` fields
+            name arms, its revision is the epoch: it grows with every change of weights or arms.
+        arms: control first.
+        unit: ``user``, ``session``, ``request`` or ``header:NAME``: what keeps its arm.
+        conditions: all must hold.
+        overrides: units that testers put into an arm; they see it, and are not counted.
+    """
+
+    experiment: str
+    domain: str
+    layer: str
+    slots: tuple[tuple[int, int], ...]
+    split: TrafficPlan
+    arms: tuple[Arm, ...]
+    unit: str = "user"
+    conditions: tuple[Condition, ...] = ()
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """Units that take part in no experiment of any domain: the first ``slots`` slots under a salt of its own."""
+
+    salt: str
+    slots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a unit gets from one experiment.
+
+    Args:
+        unit: the unit that was divided, such as the user's id.
+        propensity: the probability with which the unit got this arm under the epoch's weights.
+        counted: the unit entered by chance; overrides and testers are not counted.
+    """
+
+    experiment: str
+    epoch: int
+    arm: Arm
+    unit: str
+    propensity: float
+    counted: bool = True

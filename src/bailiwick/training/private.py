@@ -15,9 +15,12 @@ from bailiwick.datasets.units import check_units
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.governance.audit import Actor
 from bailiwick.models.ports import FittedModel, PrivateModelFamily
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.amounts import Amount
-from bailiwick.privacy.model import AccountKey, Adjacency, Cost, MechanismUse, ReleasePlan, ReleaseTerms
+from bailiwick.privacy.costs import Cost
+from bailiwick.privacy.releases import Charge, MechanismUse, ReleasePlan
 from bailiwick.privacy.service import PrivacyService
+from bailiwick.privacy.terms import Adjacency, ReleaseTerms
 from bailiwick.privacy.training import ACCOUNTING, PrivateTrainingPlan, epsilon
 from bailiwick.privacy.training_noise import require_noise
 from bailiwick.training.model import TrainingRun
@@ -160,6 +163,7 @@ class PrivateTrainingService:
         chosen = self._family_of(family)
         cost = terms.release.cost
         recorded = {**(settings or {}), "epsilon": cost.epsilon, "delta": cost.delta}
+        charges: list[Charge] = []
         learned: list[tuple[TrainingRun, FittedModel]] = []
         begun = time.process_time()
         with ExitStack() as on_record:
@@ -174,13 +178,21 @@ class PrivateTrainingService:
                     terms.labels,
                     terms.plan,
                     settings=settings,
-                    privacy=_privacy_record(terms, chosen, run.id),
+                    privacy=_privacy_record(terms, chosen, charges[0]),
                     progress=(lambda step: progress(step, terms.plan.steps)) if progress else None,
                 )
                 learned.append((run, model))
                 return {"training_run": run.id, "domain": domain, "family": family}
 
-            self._privacy.release(terms.terms, terms.key, terms.release, learn, actor=actor, categorical=["label"])
+            self._privacy.release(
+                terms.terms,
+                terms.key,
+                terms.release,
+                learn,
+                actor=actor,
+                categorical=["label"],
+                begun=charges.append,
+            )
             run, model = learned[0]
             return self._training.finish(run, actor, model, (), time.process_time() - begun)
 
@@ -249,7 +261,7 @@ def _release_plan(domain: str, family: PrivateModelFamily, plan: PrivateTraining
     )
 
 
-def _privacy_record(terms: PrivateTrainingTerms, family: PrivateModelFamily, run_id: str) -> dict[str, Any]:
+def _privacy_record(terms: PrivateTrainingTerms, family: PrivateModelFamily, charge: Charge) -> dict[str, Any]:
     """What the version's card says. Numbers as text are exact."""
     unit, cost = terms.terms.unit, terms.release.cost
     assert unit is not None and terms.terms.adjacency is not None and terms.terms.lifetime is not None
@@ -264,7 +276,7 @@ def _privacy_record(terms: PrivateTrainingTerms, family: PrivateModelFamily, run
         "accounting": ACCOUNTING,
         "plan": asdict(terms.plan),
         "account": str(terms.key),
-        "release": run_id,
+        "release": charge.id,
         "reset_policy": terms.terms.lifetime.words,
         "not_protected": list(NOT_PROTECTED),
         "libraries": dict(terms.release.libraries),

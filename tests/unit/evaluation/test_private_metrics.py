@@ -15,7 +15,8 @@ from bailiwick.errors import BudgetExhausted, InvalidInput, NotFound, PolicyDeni
 from bailiwick.evaluation.private_metrics import PrivateMetric, PrivateMetrics, most_loss
 from bailiwick.models.catalogue import private_family
 from bailiwick.models.model import LabelledText
-from bailiwick.privacy.model import AccountKey, Cost
+from bailiwick.privacy.accounts import AccountKey
+from bailiwick.privacy.costs import Cost
 from bailiwick.privacy.service import PrivacyService
 from bailiwick.training.private import PrivateTrainingService
 

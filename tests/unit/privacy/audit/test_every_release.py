@@ -24,13 +24,15 @@ from bailiwick.evaluation import private_metrics
 from bailiwick.evaluation.private_metrics import PrivateMetric, PrivateMetrics
 from bailiwick.models.model import LabelledText
 from bailiwick.privacy import local
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.audit.mechanism import CERTAIN, Verdict, audit
 from bailiwick.privacy.audit.selection import audit_listed
 from bailiwick.privacy.contributions import BoundedRows, bound
+from bailiwick.privacy.costs import Cost
 from bailiwick.privacy.mechanisms import noise, partition_selection
 from bailiwick.privacy.mechanisms.partition_selection import PartitionSelection
-from bailiwick.privacy.model import AccountKey, Adjacency, ColumnBounds, Cost, PrivacySettings, ReleaseTerms
 from bailiwick.privacy.service import PrivacyService
+from bailiwick.privacy.terms import Adjacency, ColumnBounds, PrivacySettings, ReleaseTerms
 
 pytest.importorskip("opendp")
 
@@ -238,15 +240,17 @@ class Words:
     """Releases of the vocabulary, and whether a word that only ``zed`` uses is in them."""
 
     def __init__(self, learning: Learning, privacy: PrivacyService) -> None:
+        self.learning = learning
         self.privacy = privacy
         self.service = PrivateStatistics(learning.datasets, privacy)
-        self.numbers = itertools.count()
 
-    def listed(self, name: str, runs: int = RUNS) -> int:
+    def listed(self, rows: Sequence[LabelledText], runs: int = RUNS) -> int:
         """In how many releases such a word is listed. Deltas add up, so a budget holds three of them only."""
         found = 0
-        for _ in range(runs // 3):
-            key = AccountKey(f"customers-{next(self.numbers)}", name)
+        for number in range(runs // 3):
+            name = f"set-{number}"
+            imported(self.learning, {name: rows})
+            key = AccountKey(UNIT.namespace, name)
             settings = PrivacySettings(contribution_cap=CAP)
             self.privacy.create_budget(key, actor=ADA, column=UNIT.column, epsilon=3, delta="0.9", settings=settings)
             asked = Asked(
@@ -259,17 +263,17 @@ class Words:
         return found
 
 
+# Only words of its own: whichever of them the cap keeps, they stand in one of the neighbours alone.
+WITH_OWN_WORDS = [*examples(20), LabelledText(" ".join(OWN_WORDS), "block_card", "zed")]
+
+
 @pytest.fixture
 def vocabulary(learning: Learning, privacy: PrivacyService) -> Words:
-    # Only words of its own: whichever of them the cap keeps, they stand in one of the neighbours alone.
-    own = [LabelledText(" ".join(OWN_WORDS), "block_card", "zed")]
-    imported(learning, {"without": examples(20), "with": [*examples(20), *own]})
     return Words(learning, privacy)
 
 
 def test_vocabulary__words_of_one_unit_alone__listed_no_more_often_than_delta(vocabulary: Words) -> None:
-    assert vocabulary.listed("without", 6) == 0
-    verdict = audit_listed(vocabulary.listed("with"), RUNS, DELTA)
+    verdict = audit_listed(vocabulary.listed(WITH_OWN_WORDS), RUNS, DELTA)
     assert not verdict.refuted
     assert verdict.rate > 0, "a rate of zero would show nothing"
 
@@ -277,13 +281,13 @@ def test_vocabulary__words_of_one_unit_alone__listed_no_more_often_than_delta(vo
 def test_vocabulary__threshold_too_low__refuted(vocabulary: Words, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = partition_selection._select
     monkeypatch.setattr(partition_selection, "_select", lambda values, epsilon, _delta: honest(values, epsilon, 0.95))
-    assert audit_listed(vocabulary.listed("with"), RUNS, DELTA).refuted
+    assert audit_listed(vocabulary.listed(WITH_OWN_WORDS), RUNS, DELTA).refuted
 
 
 @pytest.mark.slow
 def test_vocabulary__cap_on_words_not_applied__refuted(vocabulary: Words, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(private_questions, "bound", uncapped)
-    assert audit_listed(vocabulary.listed("with"), RUNS, DELTA).refuted
+    assert audit_listed(vocabulary.listed(WITH_OWN_WORDS), RUNS, DELTA).refuted
 
 
 @pytest.mark.parametrize("delta", [0.02, 0.3])
