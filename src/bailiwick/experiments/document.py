@@ -32,8 +32,10 @@ _LOWER_IS_BETTER = re.compile(
 )
 _WORD = r"^[^\x00-\x1f\x7f]+$"
 NAME = r"^[A-Za-z][A-Za-z0-9._-]{0,63}$"
+ID = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
 
 Name = Annotated[str, Field(pattern=NAME)]
+Id = Annotated[str, Field(pattern=ID)]
 Metric = Annotated[str, Field(pattern=_WORD, min_length=1, max_length=200)]
 Share = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Amount = Annotated[str | float, Field(description="0.02 in the metric's unit, or '5%' of the control's value")]
@@ -77,7 +79,7 @@ class ConditionBody(_Shape):
 class DesignBody(_Shape):
     """A design as people write it."""
 
-    id: Name
+    id: Id
     domain: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
     hypothesis: Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00]*$")] = ""
     kind: Kind | None = Field(None, description="ab with two arms, multivariant with more, where left out")
@@ -86,8 +88,8 @@ class DesignBody(_Shape):
     arms: list[ArmBody] = Field(min_length=1, max_length=100)
     guardrails: list[GuardrailBody] = Field(default_factory=list, max_length=50)
     secondary: list[GoalBody] = Field(default_factory=list, max_length=100)
-    unit: Annotated[str, Field(pattern=r"^(user|session|request|header:[A-Za-z0-9-]{1,100})$")] = "user"
-    layer: Name = "default"
+    unit: Annotated[str, Field(pattern=r"^(user|session|request|header:[A-Za-z0-9-]{1,64})$")] = "user"
+    layer: Id = "default"
     coverage: Share = 100.0
     holdout: Share = 0.0
     conditions: list[ConditionBody] = Field(default_factory=list, max_length=50)

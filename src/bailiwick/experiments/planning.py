@@ -60,7 +60,7 @@ def units_needed(effect: float, deviation: float, spread: float, level: float, p
         InvalidInput: the effect is so small that no experiment can find it.
 
     >>> units_needed(0.02, 0.5, 4.0, 0.95, 0.8)
-    37561
+    37575
     """
     units = ((critical_value(level) + float(ndtri(power))) * deviation / effect) ** 2 * spread
     if not units < _MOST_UNITS:
