@@ -14,20 +14,12 @@ from sqlalchemy import text
 from bailiwick.clock import VirtualClock
 from bailiwick.errors import BudgetExhausted, Conflict, InvalidInput, NotFound
 from bailiwick.governance.audit import AuditTrail
+from bailiwick.privacy.accounts import AccountKey, EntryKind
+from bailiwick.privacy.costs import Cost, Currency
 from bailiwick.privacy.ledger import Ledger
-from bailiwick.privacy.model import (
-    AccountKey,
-    Adjacency,
-    Charge,
-    ChargeState,
-    Cost,
-    Currency,
-    EntryKind,
-    Lifetime,
-    PrivacySettings,
-    ReleaseTerms,
-)
+from bailiwick.privacy.releases import Charge, ChargeState
 from bailiwick.privacy.service import PrivacyService
+from bailiwick.privacy.terms import Adjacency, Lifetime, PrivacySettings, ReleaseTerms
 from bailiwick.storage.database import Database
 
 TENTH = Cost.of(0.1)

@@ -11,8 +11,9 @@ from bailiwick.api.app import actor_of, platform_of
 from bailiwick.errors import NotFound
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.documents import parse_settings
-from bailiwick.privacy.model import AccountKey, Adjacency
+from bailiwick.privacy.terms import Adjacency
 
 router = APIRouter(prefix="/v1/privacy", tags=["privacy"])
 

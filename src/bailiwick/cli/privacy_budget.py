@@ -10,8 +10,9 @@ import typer
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.errors import InvalidInput
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.documents import parse_level, parse_settings
-from bailiwick.privacy.model import AccountKey, Adjacency, PrivacySettings
+from bailiwick.privacy.terms import Adjacency, PrivacySettings
 
 app = typer.Typer(help="Create, show and list privacy budgets.", no_args_is_help=True)
 

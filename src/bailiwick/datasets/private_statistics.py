@@ -12,10 +12,13 @@ from bailiwick.datasets.service import DatasetService
 from bailiwick.datasets.units import check_units
 from bailiwick.errors import InvalidInput
 from bailiwick.governance.audit import Actor
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.applicability import Applicability, of_rows
-from bailiwick.privacy.model import AccountKey, Cost, Release, ReleaseTerms
+from bailiwick.privacy.costs import Cost
 from bailiwick.privacy.planning import Priced, price
+from bailiwick.privacy.releases import Release
 from bailiwick.privacy.service import PrivacyService
+from bailiwick.privacy.terms import ReleaseTerms
 
 USUAL = Settings()
 

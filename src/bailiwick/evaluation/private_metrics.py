@@ -11,14 +11,17 @@ from bailiwick.datasets.model import Dataset, Row
 from bailiwick.datasets.units import check_units
 from bailiwick.errors import InvalidInput
 from bailiwick.governance.audit import Actor
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.applicability import of_rows
 from bailiwick.privacy.contributions import BoundedRows, NumericColumn, bound
+from bailiwick.privacy.costs import Cost
 from bailiwick.privacy.mechanisms.histograms import Histogram
 from bailiwick.privacy.mechanisms.means import Mean, share_of
 from bailiwick.privacy.mechanisms.model import Calibrated
-from bailiwick.privacy.model import AccountKey, Categories, ColumnBounds, Cost, Release, ReleaseTerms
 from bailiwick.privacy.planning import Priced, price
+from bailiwick.privacy.releases import Release
 from bailiwick.privacy.service import PrivacyService
+from bailiwick.privacy.terms import Categories, ColumnBounds, ReleaseTerms
 
 NOT_PROTECTED = (
     "the model, and through it whatever it learned from: unless it was trained with differential privacy, its training "

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bailiwick.errors import InvalidInput
-from bailiwick.privacy.model import Categories, ColumnBounds, Level, PrivacySettings
+from bailiwick.privacy.costs import Level
+from bailiwick.privacy.terms import Categories, ColumnBounds, PrivacySettings
 
 _FIELDS = ("contribution_cap", "bounds", "categories", "level")
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from bailiwick.errors import Conflict, InvalidInput
-from bailiwick.privacy.model import Account, AccountKey, Charge
+from bailiwick.privacy.accounts import Account, AccountKey
+from bailiwick.privacy.releases import Charge
 
 
 def check_request(keys: Sequence[AccountKey], idempotency_key: str, hold_for: timedelta) -> None:

@@ -14,29 +14,16 @@ from bailiwick import __version__
 from bailiwick.clock import Clock
 from bailiwick.errors import BailiwickError, Conflict, InvalidInput
 from bailiwick.governance.audit import Actor, AuditTrail
-from bailiwick.privacy import store
+from bailiwick.privacy.accounts import Account, AccountKey, Balance
 from bailiwick.privacy.amounts import ATTO, NANO, Amount, decimal_text
+from bailiwick.privacy.canonical import digest
+from bailiwick.privacy.costs import Cost, Currency
 from bailiwick.privacy.documents import parse_settings, settings_document
 from bailiwick.privacy.ledger import Ledger
-from bailiwick.privacy.model import (
-    Account,
-    AccountKey,
-    Adjacency,
-    Balance,
-    Charge,
-    ChargeState,
-    Cost,
-    Currency,
-    Lifetime,
-    PrivacySettings,
-    PrivacyUnit,
-    Release,
-    ReleasePlan,
-    ReleaseTerms,
-    ReportCard,
-    digest,
-    plan_hash,
-)
+from bailiwick.privacy.releases import Charge, ChargeState, Release, ReleasePlan, ReportCard, plan_hash
+from bailiwick.privacy.store import release_rows
+from bailiwick.privacy.store.tables import privacy_terms
+from bailiwick.privacy.terms import Adjacency, Lifetime, PrivacySettings, PrivacyUnit, ReleaseTerms
 from bailiwick.storage.database import Database
 
 LEFT_BEHIND_AFTER = timedelta(hours=1)
@@ -109,13 +96,13 @@ class PrivacyService:
     def settings(self, key: AccountKey) -> PrivacySettings:
         """What an account's releases use unless they say otherwise: the domain's own settings over the global ones."""
         with self._database.read() as connection:
-            whole, own = store.terms(connection, key.whole), store.terms(connection, key)
+            whole, own = release_rows.terms(connection, key.whole), release_rows.terms(connection, key)
         return parse_settings(_merged(whole or {}, own or {}))
 
     def own_settings(self, key: AccountKey) -> PrivacySettings:
         """What was set for the account itself."""
         with self._database.read() as connection:
-            return parse_settings(store.terms(connection, key) or {})
+            return parse_settings(release_rows.terms(connection, key) or {})
 
     def set_settings(self, key: AccountKey, settings: PrivacySettings, actor: Actor) -> PrivacySettings:
         """Replace an account's own settings.
@@ -128,9 +115,9 @@ class PrivacyService:
         after = settings_document(settings)
         parse_settings(after)
         with self._database.write() as connection:
-            before = store.terms(connection, key)
-            row = store.terms_row(key, after, self._clock.now())
-            self._database.upsert(connection, store.privacy_terms, [row])
+            before = release_rows.terms(connection, key)
+            row = release_rows.terms_row(key, after, self._clock.now())
+            self._database.upsert(connection, privacy_terms, [row])
             subject = f"privacy_account:{key}"[:300]
             self._audit.record(connection, actor, "privacy_settings.set", subject, before=before, after=after)
         return settings

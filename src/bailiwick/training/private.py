@@ -14,9 +14,12 @@ from bailiwick.datasets.units import check_units
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.governance.audit import Actor
 from bailiwick.models.ports import FittedModel, PrivateModelFamily
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.amounts import Amount
-from bailiwick.privacy.model import AccountKey, Adjacency, Cost, MechanismUse, ReleasePlan, ReleaseTerms
+from bailiwick.privacy.costs import Cost
+from bailiwick.privacy.releases import MechanismUse, ReleasePlan
 from bailiwick.privacy.service import PrivacyService
+from bailiwick.privacy.terms import Adjacency, ReleaseTerms
 from bailiwick.privacy.training import ACCOUNTING, PrivateTrainingPlan, epsilon
 from bailiwick.privacy.training_noise import require_noise
 from bailiwick.training.model import TrainingRun

@@ -12,19 +12,10 @@ from bailiwick.datasets.private_questions import Settings, Statistic, questions,
 from bailiwick.datasets.private_statistics import Asked, PrivateStatistics
 from bailiwick.datasets.readers import Columns
 from bailiwick.errors import BudgetExhausted, InvalidInput, NotFound
-from bailiwick.privacy.model import (
-    AccountKey,
-    Adjacency,
-    Categories,
-    Cost,
-    Currency,
-    Level,
-    Lifetime,
-    PrivacySettings,
-    PrivacyUnit,
-    ReleaseTerms,
-)
+from bailiwick.privacy.accounts import AccountKey
+from bailiwick.privacy.costs import Cost, Currency, Level
 from bailiwick.privacy.service import PrivacyService
+from bailiwick.privacy.terms import Adjacency, Categories, Lifetime, PrivacySettings, PrivacyUnit, ReleaseTerms
 
 CENTRAL = tuple(statistic for statistic in Statistic if statistic not in (Statistic.LOCAL_LABELS, Statistic.DOMAINS))
 

@@ -10,7 +10,8 @@ from bailiwick.clock import VirtualClock
 from bailiwick.datasets.model import Split
 from bailiwick.errors import BudgetExhausted, InvalidInput, NotFound
 from bailiwick.evaluation.private_metrics import PrivateMetric, PrivateMetrics
-from bailiwick.privacy.model import AccountKey, Cost
+from bailiwick.privacy.accounts import AccountKey
+from bailiwick.privacy.costs import Cost
 from bailiwick.privacy.service import PrivacyService
 
 BOTH = (PrivateMetric.ACCURACY, PrivateMetric.CONFUSION)

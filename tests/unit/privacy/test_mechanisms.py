@@ -25,7 +25,7 @@ from bailiwick.privacy.mechanisms.noisy_max import MostFrequent
 from bailiwick.privacy.mechanisms.partition_selection import PartitionSelection
 from bailiwick.privacy.mechanisms.quantiles import Quantiles
 from bailiwick.privacy.mechanisms.sums import Sum
-from bailiwick.privacy.model import Adjacency, Categories, ColumnBounds, ReleaseTerms
+from bailiwick.privacy.terms import Adjacency, Categories, ColumnBounds, ReleaseTerms
 
 TERMS = stated()
 AMOUNT = NumericColumn.of(TERMS, "amount", 2)

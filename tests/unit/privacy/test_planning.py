@@ -8,11 +8,12 @@ from private_rows import stated
 from bailiwick.errors import InvalidInput
 from bailiwick.privacy.applicability import of_file, of_rows
 from bailiwick.privacy.contributions import NumericColumn
+from bailiwick.privacy.costs import Cost, Currency
 from bailiwick.privacy.mechanisms.counts import Count
 from bailiwick.privacy.mechanisms.means import Mean
 from bailiwick.privacy.mechanisms.partition_selection import PartitionSelection
-from bailiwick.privacy.model import Cost, Currency, plan_hash
 from bailiwick.privacy.planning import forecast, price
+from bailiwick.privacy.releases import plan_hash
 
 TERMS = stated()
 

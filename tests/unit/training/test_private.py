@@ -14,8 +14,10 @@ from bailiwick.datasets.readers import Columns
 from bailiwick.errors import BudgetExhausted, InvalidInput, NotFound
 from bailiwick.models.catalogue import private_family
 from bailiwick.models.model import LabelledText
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.audit.end_to_end import audit_releases
-from bailiwick.privacy.model import AccountKey, Categories, Cost, PrivacySettings
+from bailiwick.privacy.costs import Cost
+from bailiwick.privacy.terms import Categories, PrivacySettings
 from bailiwick.training.model import RunStatus
 from bailiwick.training.private import PrivateTrainingService
 
