@@ -96,7 +96,7 @@ class DesignBody(_Shape):
     maximum_days: float = Field(28.0, gt=0, le=3_650)
     level: float = 0.95
     power: float = 0.8
-    feedback_hours: float = Field(72.0, ge=0, le=24 * 365)
+    feedback_hours: float = Field(72.0, gt=0, le=24 * 90)
     burn_in_units: int = Field(200, ge=2, le=10_000_000)
     burn_in_events: int = Field(25, ge=1, le=10_000_000)
     automatic: bool = False

@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from bailiwick.experiments.model import Direction, Verdict
 
+Carried = Mapping[str, float | None]
+"""What one watched hypothesis remembers from look to look, as plain numbers."""
+
 
 class Standing(StrEnum):
     """How a guardrail stands."""
@@ -152,7 +155,7 @@ class Analysis:
     Args:
         units: over all arms.
         waiting: why nothing is decided yet; None after the burn-in.
-        evidence: what must be carried to the next look: the smallest p-values so far.
+        evidence: what must be carried to the next look, by hypothesis.
     """
 
     experiment: str
@@ -167,7 +170,7 @@ class Analysis:
     guardrails: tuple[GuardrailFinding, ...]
     sample_ratio: tuple[SampleRatio, ...]
     ranking: tuple[Rank, ...]
-    evidence: Mapping[str, float] = field(default_factory=dict)
+    evidence: Mapping[str, Carried] = field(default_factory=dict)
 
     def effect(self, arm: str) -> ArmEffect | None:
         """On the primary metric."""

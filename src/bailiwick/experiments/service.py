@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
@@ -12,7 +13,7 @@ from bailiwick.clock import Clock
 from bailiwick.errors import Conflict, InvalidInput
 from bailiwick.experiments import plans, store
 from bailiwick.experiments.design import check_design, check_versions
-from bailiwick.experiments.history import MetricPast
+from bailiwick.experiments.history import SPAN, MetricPast
 from bailiwick.experiments.lifecycle import Step, after_step, no_such_experiment
 from bailiwick.experiments.model import (
     Conclusion,
@@ -138,6 +139,8 @@ class ExperimentService:
         design = self.get(id).design
         self._check_domain(design.domain)
         check_versions(design.arms, design.domain, self._versions(design.arms))
+        after_step(id, self.get(id).state, Step.START)
+        self._agree_with_metrics(design)
         with self._changing(id, Step.START, revision) as (connection, present):
             self._require_holdout(design)
             now = self._clock.now()
@@ -316,6 +319,14 @@ class ExperimentService:
     def _versions(self, arms: Sequence[Arm]) -> dict[str, str]:
         named = {arm.version: self._version_domain(arm.version) for arm in arms if arm.version is not None}
         return {version: domain for version, domain in named.items() if domain is not None}
+
+    def _agree_with_metrics(self, design: ExperimentDesign) -> None:
+        """Say how long feedback counts, and what is known of the units already. Saying it twice does no harm."""
+        totals = self._metrics.experiments
+        totals.set_feedback_window(design.id, timedelta(hours=design.feedback_hours))
+        if design.unit == "user":
+            now = self._clock.now()
+            totals.set_covariates(design.id, now - SPAN, now, domain=design.domain)
 
     def _require_holdout(self, design: ExperimentDesign) -> None:
         kept_out = self._traffic.holdout().slots

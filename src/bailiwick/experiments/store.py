@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -10,7 +11,6 @@ from typing import Any
 from sqlalchemy import (
     Column,
     Connection,
-    Double,
     ForeignKey,
     Index,
     Integer,
@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from bailiwick.errors import Conflict
 from bailiwick.experiments.document import design_document, parse_design
+from bailiwick.experiments.findings import Carried
 from bailiwick.experiments.model import Conclusion, Epoch, Experiment, PowerCheck, State, Verdict
 from bailiwick.storage.database import Database
 from bailiwick.storage.schema import Json, UtcDateTime, metadata
@@ -63,10 +64,10 @@ experiment_evidence = Table(
     metadata,
     Column("experiment", String(64), ForeignKey("experiment.id"), primary_key=True),
     Column("name", String(300), primary_key=True),
-    Column("p_value", Double, nullable=False),
+    Column("state", Json, nullable=False),
     Column("at", UtcDateTime, nullable=False),
 )
-"""The smallest p-value of each watched hypothesis so far, which is what makes looking often harmless."""
+"""What each watched hypothesis carries from look to look: what was shown once stays shown, however often one looks."""
 
 
 def lock(connection: Connection, id: str) -> Experiment | None:
@@ -111,24 +112,31 @@ def save(connection: Connection, changed: Experiment) -> None:
         )
 
 
-def evidence(connection: Connection, id: str) -> dict[str, float]:
-    """The smallest p-values so far, by hypothesis."""
-    query = select(experiment_evidence.c.name, experiment_evidence.c.p_value).where(
+def evidence(connection: Connection, id: str) -> dict[str, Carried]:
+    """What was carried from the last look, by hypothesis."""
+    query = select(experiment_evidence.c.name, experiment_evidence.c.state).where(
         experiment_evidence.c.experiment == id
     )
-    return {row.name: row.p_value for row in connection.execute(query)}
+    return {row.name: {key: _number_in(value) for key, value in row.state.items()} for row in connection.execute(query)}
 
 
-def latch(connection: Connection, id: str, smallest: Mapping[str, float], at: datetime) -> None:
-    """Keep p-values that are smaller than those kept. The caller holds the experiment's row."""
-    kept = evidence(connection, id)
-    for name, p_value in smallest.items():
-        if name not in kept:
-            row = {"experiment": id, "name": name, "p_value": p_value, "at": at}
-            connection.execute(insert(experiment_evidence).values(**row))
-        elif p_value < kept[name]:
-            one = (experiment_evidence.c.experiment == id) & (experiment_evidence.c.name == name)
-            connection.execute(update(experiment_evidence).where(one).values(p_value=p_value, at=at))
+def carry(
+    database: Database, connection: Connection, id: str, evidence: Mapping[str, Carried], at: datetime
+) -> None:
+    """Keep what the next look needs. The caller holds the experiment's row since it read the evidence before."""
+    rows = [
+        {"experiment": id, "name": name, "state": {key: _number_out(value) for key, value in state.items()}, "at": at}
+        for name, state in evidence.items()
+    ]
+    database.upsert(connection, experiment_evidence, rows)
+
+
+def _number_out(value: float | None) -> float | str | None:
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value  # JSON knows no infinity
+
+
+def _number_in(value: float | str | None) -> float | None:
+    return float(value) if isinstance(value, str) else value
 
 
 def _values(value: Experiment) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0006"
-down_revision = "0002"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -52,7 +52,7 @@ def upgrade() -> None:
         "experiment_evidence",
         sa.Column("experiment", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=300), nullable=False),
-        sa.Column("p_value", sa.Double(), nullable=False),
+        sa.Column("state", JSON, nullable=False),
         sa.Column("at", INSTANT, nullable=False),
         sa.ForeignKeyConstraint(
             ["experiment"], ["experiment.id"], name=op.f("fk_experiment_evidence_experiment")
