@@ -40,6 +40,7 @@ _ROUTERS = [
     "bailiwick.api.privacy",
     "bailiwick.api.metrics",
     "bailiwick.api.privacy_releases",
+    "bailiwick.api.experiments",
 ]
 
 LARGER_BODIES = {"/v1/datasets/": 64 << 20, "/v1/domains/import": 64 << 20}

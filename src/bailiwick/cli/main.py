@@ -34,6 +34,7 @@ _COMMANDS = {
     "traffic": ("bailiwick.cli.traffic", "Show and shift the traffic between versions."),
     "rollback": ("bailiwick.cli.rollback", "Go back to the version served before."),
     "route": ("bailiwick.cli.route", "Explain where the gateway sends a query."),
+    "experiment": ("bailiwick.cli.experiment", "Compare versions on live traffic, and ship the better one."),
     "audit": ("bailiwick.cli.audit", "Show who changed what."),
 }
 

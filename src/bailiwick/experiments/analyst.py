@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from bailiwick.clock import Clock
 from bailiwick.errors import Conflict
 from bailiwick.experiments import store
 from bailiwick.experiments.analysis import analyse
 from bailiwick.experiments.decide import decide
-from bailiwick.experiments.findings import Analysis, Decision
 from bailiwick.experiments.lifecycle import no_such_experiment
-from bailiwick.experiments.model import Experiment, State
+from bailiwick.experiments.model import State
+from bailiwick.experiments.report import Report
 from bailiwick.experiments.service import ExperimentService
 from bailiwick.metrics.events import LoggedOutcome
 from bailiwick.metrics.service import MetricsService
 from bailiwick.storage.database import Database
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """An experiment, what is known of it now, and what should be done."""
-
-    experiment: Experiment
-    analysis: Analysis
-    decision: Decision
 
 
 class ExperimentAnalyst:

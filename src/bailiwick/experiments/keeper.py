@@ -14,8 +14,9 @@ from bailiwick.delivery.model import DeploymentStatus
 from bailiwick.delivery.service import DeliveryService
 from bailiwick.errors import BailiwickError, Conflict, InvalidInput
 from bailiwick.experiments.adapt import next_weights
-from bailiwick.experiments.analyst import ExperimentAnalyst, Report
+from bailiwick.experiments.analyst import ExperimentAnalyst
 from bailiwick.experiments.model import Conclusion, Experiment, Kind, State, Verdict
+from bailiwick.experiments.report import Report
 from bailiwick.experiments.service import ExperimentService
 from bailiwick.governance.audit import Actor
 from bailiwick.traffic.model import SLOTS
