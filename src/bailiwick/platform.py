@@ -219,6 +219,8 @@ class Platform:
             self.database,
             self.clock,
             requests_kept=timedelta(days=self.settings.requests_kept_days),
+            events_kept=timedelta(days=self.settings.exposures_kept_days),
+            unit_key=self.settings.unit_key.get_secret_value().encode() if self.settings.unit_key else None,
             capacity=self.settings.metrics_queue,
             flush_interval_s=self.settings.metrics_interval_s,
         )
@@ -228,7 +230,9 @@ class Platform:
         """Privacy budgets, and releases charged to them."""
         from bailiwick.privacy.service import PrivacyService
 
-        return PrivacyService(self.database, self.audit, self.clock)
+        return PrivacyService(
+            self.database, self.audit, self.clock, contents_of=lambda name: self.datasets.contents(name)
+        )
 
     @cached_property
     def private_training(self) -> PrivateTrainingService:

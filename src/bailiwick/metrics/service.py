@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from bailiwick.clock import Clock
 from bailiwick.errors import InvalidInput, Unavailable
-from bailiwick.metrics import store
+from bailiwick.metrics import experiment_store, store
+from bailiwick.metrics.events import ExposureEvent, digest
+from bailiwick.metrics.experiment_totals import TALLY_LIMIT, ExperimentTotals
 from bailiwick.metrics.exposition import families
+from bailiwick.metrics.exposures import ArmTotals, ArmUnits, Exposure
 from bailiwick.metrics.feedback import check_feedback
-from bailiwick.metrics.model import Feedback, FeedbackSummary, MetricSummary, Point, RecorderCounts
-from bailiwick.metrics.observations import Observation, ServedRequest
+from bailiwick.metrics.model import Feedback, FeedbackSummary, MetricSummary, Point, RecorderCounts, TallyCounts
+from bailiwick.metrics.observations import Exposed, Observation, ServedRequest
 from bailiwick.metrics.prometheus import Family
 from bailiwick.metrics.recorder import Recorder
 from bailiwick.metrics.rollup import Rollup
@@ -30,7 +34,10 @@ class MetricsService:
     """The metric store of the fleet; one per process. Close it, or the last second is lost.
 
     Args:
-        requests_kept: how long the log of requests is kept, so that feedback finds its request.
+        requests_kept: how long the log of requests is kept, so that feedback finds its request, and covariates of
+            experiments can be computed.
+        events_kept: how long the log of exposures is kept; never shorter than feedback on them counts.
+        unit_key: of the digests of units; by default a random one that the database keeps.
         capacity: observations that wait in memory at most; what comes beyond is dropped and counted.
         flush_interval_s: how long until an observation is in the database.
     """
@@ -41,6 +48,8 @@ class MetricsService:
         clock: Clock,
         *,
         requests_kept: timedelta = timedelta(days=30),
+        events_kept: timedelta = timedelta(days=30),
+        unit_key: bytes | None = None,
         capacity: int = 100_000,
         flush_interval_s: float = 1.0,
     ) -> None:
@@ -50,6 +59,8 @@ class MetricsService:
         self._writer = secrets.token_hex(12)
         self._purged_at: datetime | None = None
         self._recorder = Recorder(self._write, clock, capacity=capacity, interval_s=flush_interval_s)
+
+        self.experiments = ExperimentTotals(database, clock, events_kept=events_kept, unit_key=unit_key)
 
     def record(
         self,
@@ -73,9 +84,42 @@ class MetricsService:
         *,
         arm: str = "",
         at: datetime | None = None,
+        exposures: Sequence[Exposure] = (),
+        unit: str = "",
     ) -> bool:
-        """Take one answered request with its numbers; returns at once, False when it was dropped."""
-        return self._recorder.offer(ServedRequest(at or self._clock.now(), request_id, domain, version, values, arm))
+        """Take one answered request with its numbers; returns at once, False when it was dropped.
+
+        Args:
+            request_id: that feedback will name.
+            domain: that answered.
+            version: that answered.
+            values: what was measured, by metric; they are also the outcomes of the exposures.
+            arm: of the rollout that the request belonged to.
+            at: when; default now.
+            exposures: the experiments that the request took part in.
+            unit: who asked, such as a user; only a keyed digest is kept. It makes later experiments sharper
+                (`set_covariates`) where it is the same text that they randomise.
+        """
+        at = at or self._clock.now()
+        return self._recorder.offer(ServedRequest(at, request_id, domain, version, values, arm, tuple(exposures), unit))
+
+    def exposed(
+        self,
+        exposures: Sequence[Exposure],
+        *,
+        request_id: str | None = None,
+        domain: str = "",
+        version: str = "",
+        values: Mapping[str, float] | None = None,
+        at: datetime | None = None,
+    ) -> bool:
+        """Take exposures apart from an answered request; returns at once, False when they were dropped.
+
+        For the evaluation of a flag, and for a failed attempt with ``values`` such as ``{"failed": 1}``. The values
+        enter the experiments only; `record` them as well where they are to be seen in the domain's metrics.
+        """
+        at = at or self._clock.now()
+        return self._recorder.offer(Exposed(at, tuple(exposures), request_id, domain, version, values or {}))
 
     def feedback(
         self,
@@ -206,11 +250,28 @@ class MetricsService:
         """Write what is left and end the thread."""
         self._recorder.close()
 
-    def _write(self, rows: Sequence[Row], requests: Sequence[ServedRequest]) -> None:
+    def tally(self, limit: int = TALLY_LIMIT) -> TallyCounts:
+        """Take new exposures, outcomes and feedback into the totals; see `ExperimentTotals.tally`."""
+        return self.experiments.tally(limit)
+
+    def arm_totals(self, experiment: str) -> Sequence[ArmTotals]:
+        """The totals of an experiment, as of the last tally."""
+        return self.experiments.arm_totals(experiment)
+
+    def arm_units(self, experiment: str) -> Sequence[ArmUnits]:
+        """How many units entered each arm, as of the last tally."""
+        return self.experiments.arm_units(experiment)
+
+    def _write(
+        self, rows: Sequence[Row], requests: Sequence[ServedRequest], exposures: Sequence[ExposureEvent]
+    ) -> None:
+        key = self.experiments.unit_key() if requests or exposures else b""
+        digested = [replace(each, unit=digest(each.unit, key)) for each in exposures]
         try:
             with self._database.write(durable=False) as connection:
                 store.write_rows(self._database, connection, self._writer, rows)
-                store.write_requests(self._database, connection, requests)
+                store.write_requests(self._database, connection, requests, key)
+                experiment_store.write_events(connection, self._writer, digested, self._clock.now())
                 store.join_feedback(connection)
             self._purge()
         except SQLAlchemyError as error:
@@ -222,6 +283,7 @@ class MetricsService:
             self._purged_at = now
             with self._database.write(durable=False) as connection:
                 store.purge_requests(connection, now - self._requests_kept)
+            self.experiments.purge()
 
     def _span(self, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
         end = until or self._clock.now() + timedelta(microseconds=1)

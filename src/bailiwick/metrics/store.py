@@ -22,16 +22,19 @@ from sqlalchemy import (
     delete,
     func,
     select,
+    text,
+    true,
     update,
 )
 
+from bailiwick.metrics.events import digest
 from bailiwick.metrics.model import Feedback, FeedbackSummary, Point, SeriesKey
-from bailiwick.metrics.observations import ServedRequest
+from bailiwick.metrics.observations import ServedRequest, is_measured
 from bailiwick.metrics.rollup import Rollup
 from bailiwick.metrics.sketch import Sketch
 from bailiwick.metrics.window import Row as WindowRow
 from bailiwick.storage.database import Database
-from bailiwick.storage.schema import UtcDateTime, metadata
+from bailiwick.storage.schema import Json, UtcDateTime, metadata
 
 metric_rollup = Table(
     "metric_rollup",
@@ -60,6 +63,8 @@ request_log = Table(
     Column("version", String(200), nullable=False),
     Column("arm", String(200), nullable=False),
     Column("at", UtcDateTime, nullable=False, index=True),
+    Column("unit", String(32), nullable=True),
+    Column("outcomes", Json, nullable=True),
 )
 
 feedback = Table(
@@ -75,8 +80,10 @@ feedback = Table(
     Column("arm", String(200), nullable=False),
     Column("joined", Boolean, nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    Column("pending", Boolean, nullable=False, server_default=true()),
     Index("ix_feedback_domain", "domain", "at"),
     Index("ix_feedback_joined", "joined"),
+    Index("ix_feedback_pending", "request_id", sqlite_where=text("pending"), postgresql_where=text("pending")),
 )
 
 _JOIN_CHUNK = 1000
@@ -104,8 +111,15 @@ def write_rows(database: Database, connection: Connection, writer: str, rows: Se
     )
 
 
-def write_requests(database: Database, connection: Connection, requests: Sequence[ServedRequest]) -> None:
-    """Add requests to the log; an id that is known keeps what it said first."""
+def write_requests(database: Database, connection: Connection, requests: Sequence[ServedRequest], key: bytes) -> None:
+    """Add requests to the log; an id that is known keeps what it said first.
+
+    Args:
+        database: of the connection.
+        connection: of a write unit.
+        requests: any number.
+        key: of the digests of units.
+    """
     unique = {
         request.request_id: {
             "request_id": request.request_id,
@@ -113,6 +127,8 @@ def write_requests(database: Database, connection: Connection, requests: Sequenc
             "version": request.version,
             "arm": request.arm,
             "at": request.at,
+            "unit": digest(request.unit, key) if request.unit else None,
+            "outcomes": {name: float(value) for name, value in request.values.items() if is_measured(name, value)},
         }
         for request in reversed(requests)
     }
@@ -149,7 +165,7 @@ def logged_request(connection: Connection, request_id: str) -> ServedRequest | N
 
 def write_feedback(database: Database, connection: Connection, given: Feedback) -> None:
     """Write feedback over an earlier one on the same request and metric."""
-    database.upsert(connection, feedback, [asdict(given)])
+    database.upsert(connection, feedback, [{**asdict(given), "pending": True}])
 
 
 def join_feedback(connection: Connection) -> int:
@@ -174,7 +190,8 @@ def join_feedback(connection: Connection) -> int:
 def feedback_of(connection: Connection, domain: str, limit: int) -> Sequence[Feedback]:
     """Feedback on a domain, newest first."""
     query = select(feedback).where(feedback.c.domain == domain).order_by(feedback.c.at.desc()).limit(limit)
-    return [Feedback(**row) for row in connection.execute(query).mappings()]
+    known = Feedback.__dataclass_fields__
+    return [Feedback(**{name: row[name] for name in known}) for row in connection.execute(query).mappings()]
 
 
 def feedback_summaries(

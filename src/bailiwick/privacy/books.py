@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from bailiwick.errors import Conflict, NotFound
+from bailiwick.errors import Conflict
 from bailiwick.privacy.accounts import Account, AccountKey, Balance, Entry
 from bailiwick.privacy.charging import add_up
 from bailiwick.privacy.posting import found
+from bailiwick.privacy.refusals import unknown_charge
 from bailiwick.privacy.releases import Charge, Release
 from bailiwick.privacy.store import account_rows, charge_rows, release_rows
 from bailiwick.storage.database import Database
@@ -90,14 +92,29 @@ class Books:
         with self._database.read() as connection:
             found = charge_rows.charge(connection, identifier)
         if found is None:
-            raise NotFound(f"the charge {identifier!r} does not exist", what="charge", requested=identifier)
+            raise unknown_charge(identifier)
         return found
 
     def released(self, charge: Charge) -> Release | None:
-        """What a charge released, exactly as it was first given; None if it never got so far."""
+        """What a charge released, exactly as it was first given; None if it never got so far.
+
+        Raises:
+            NotFound: there is no charge of that id.
+        """
+        kept = self.charge(charge.id)
         with self._database.read() as connection:
-            stored = release_rows.release(connection, charge.id)
-        return None if stored is None else release_of(charge, stored, replayed=True)
+            stored = release_rows.release(connection, kept.id)
+        return None if stored is None else release_of(kept, stored, replayed=True)
+
+    def was_charged(self, key: AccountKey) -> bool:
+        """Whether data was ever paid for from the account, or is about to be."""
+        with self._database.read() as connection:
+            return account_rows.was_charged(connection, key)
+
+    def unfinished(self, *, started_before: datetime, expired_at: datetime) -> list[Charge]:
+        """Charges that started before an instant, and held ones that had expired at another; the oldest first."""
+        with self._database.read() as connection:
+            return charge_rows.unfinished(connection, started_before=started_before, expired_at=expired_at)
 
     def releases(self, *, limit: int = 50) -> list[Release]:
         """Stored releases, newest first."""

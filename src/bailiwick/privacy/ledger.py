@@ -9,8 +9,7 @@ moves each balance by one conditional update. Refusals roll the whole unit back.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,70 +17,26 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from bailiwick.clock import Clock
-from bailiwick.errors import Conflict, InvalidInput
-from bailiwick.governance.audit import Actor, AuditTrail
-from bailiwick.privacy.accounts import Account, AccountKey, EntryKind
-from bailiwick.privacy.books import Books, release_of
+from bailiwick.errors import Conflict
+from bailiwick.governance.audit import Actor
+from bailiwick.privacy.accounts import AccountKey, EntryKind
+from bailiwick.privacy.books import release_of
+from bailiwick.privacy.budgets import Budgets
 from bailiwick.privacy.canonical import canonical, digest
-from bailiwick.privacy.charging import cap_of
 from bailiwick.privacy.costs import Cost
-from bailiwick.privacy.posting import RECOVERY, Posting, locked
-from bailiwick.privacy.refusals import check_agreement, check_request, exists, key_taken, same_charge
+from bailiwick.privacy.posting import RECOVERY, locked
+from bailiwick.privacy.recovery import settled
+from bailiwick.privacy.refusals import check_request, key_taken, same_charge, unknown_charge
 from bailiwick.privacy.releases import Charge, ChargeState, Release, ReportCard
 from bailiwick.privacy.store import account_rows, charge_rows, release_rows
-from bailiwick.storage.database import Database
 from bailiwick.storage.ids import new_id
 
 HOLD_FOR = timedelta(minutes=15)
 """How long a charge may be held without starting."""
 
 
-class Ledger(Books):
+class Ledger(Budgets):
     """The budgets of one database. Safe for any number of threads and processes."""
-
-    def __init__(self, database: Database, audit: AuditTrail, clock: Clock) -> None:
-        super().__init__(database)
-        self._posting = Posting(clock)
-        self._audit = audit
-        self._clock = clock
-
-    def open(self, account: Account, actor: Actor) -> Account:
-        """Create an account. Nothing in it can be changed later.
-
-        Args:
-            account: ``created_at`` is replaced by now. A domain's account must agree with the global one in unit,
-                adjacency, currency and lifetime.
-            actor: who asks.
-
-        Raises:
-            Conflict: it exists.
-            NotFound: a domain's account whose global account does not exist.
-            InvalidInput: the cap is in another currency, or the account disagrees with its global one.
-        """
-        account = replace(account, created_at=self._clock.now())
-        cap = cap_of(account.cap, account.currency)
-        if account.unit.namespace != account.key.namespace:
-            raise InvalidInput(
-                f"the unit's namespace is {account.unit.namespace!r}, the account's {account.key.namespace!r}",
-                what="unit.namespace",
-            )
-        with self._database.write() as connection:
-            if account.key.domain:
-                check_agreement(account, locked(connection, [account.key.whole])[0].account)
-            if account_rows.accounts(connection, [account.key]):
-                raise exists(account.key)
-            try:
-                account_rows.add_account(connection, account, cap.main, cap.delta)
-            except IntegrityError as error:
-                raise exists(account.key) from error
-            row = locked(connection, [account.key])[0]
-            document = account_rows.opening_document(account, cap.main, cap.delta)
-            self._posting.post(connection, row, EntryKind.OPEN, None, actor, document=document)
-            self._audit.record(
-                connection, actor, "privacy_account.create", _subject(account.key), after=json.loads(document)
-            )
-        return account
 
     def hold(
         self,
@@ -93,6 +48,7 @@ class Ledger(Books):
         actor: Actor,
         plan: Any = None,
         hold_for: timedelta = HOLD_FOR,
+        contents: Mapping[AccountKey, Iterable[str]] | None = None,
     ) -> Charge:
         """Reserve a cost in every named account and in the global account of each, or in none of them.
 
@@ -104,11 +60,12 @@ class Ledger(Books):
             actor: who asks.
             plan: what was hashed, kept with the charge.
             hold_for: after that time recovery refunds a charge that was never started.
+            contents: by global account, hashes of what may be read; they belong to its lineage from then on.
 
         Raises:
             BudgetExhausted: an account does not hold the cost; nothing changed anywhere.
             NotFound: an account does not exist.
-            Conflict: the key was used for something else.
+            Conflict: the key was used for something else, or another account has the lineage or a content.
             InvalidInput: the cost is in a currency that an account does not take, or no key, or a malformed one.
         """
         wanted = tuple(sorted({each for key in keys for each in (key, key.whole)}))
@@ -128,7 +85,10 @@ class Ledger(Books):
             rows = locked(connection, wanted)
             existing = charge_rows.charge_for(connection, idempotency_key)
             if existing is not None:
-                return same_charge(existing, charge)
+                return same_charge(existing, charge, {row.account.key: row.account.created_at for row in rows})
+            for key in wanted:
+                if not key.domain:
+                    self._identity.claim(connection, key, (contents or {}).get(key, ()), actor)
             for row in rows:
                 self._posting.hold(connection, row, charge, actor)
             try:
@@ -145,7 +105,7 @@ class Ledger(Books):
             Conflict: the charge is not held any more: somebody else started it, or it was refunded.
         """
         with self._database.write() as connection:
-            rows = locked(connection, charge.keys)
+            charge, rows = _stored(connection, charge)
             self._move(connection, charge, ChargeState.HELD, ChargeState.STARTED)
             for row in rows:
                 self._posting.post(connection, row, EntryKind.START, charge, actor)
@@ -170,9 +130,9 @@ class Ledger(Books):
         now = self._clock.now()
         text = canonical(output)
         stored = release_rows.StoredRelease(now, canonical(card), text, digest(output))
-        document = canonical({"output_hash": stored.output_hash, "plan_hash": charge.plan_hash})
         with self._database.write() as connection:
-            rows = locked(connection, charge.keys)
+            charge, rows = _stored(connection, charge)
+            document = canonical({"output_hash": stored.output_hash, "plan_hash": charge.plan_hash})
             recovered = self._recovered(connection, charge)
             if not recovered:
                 self._move(connection, charge, ChargeState.STARTED, ChargeState.SPENT)
@@ -192,7 +152,7 @@ class Ledger(Books):
             Conflict: the charge is not started.
         """
         with self._database.write() as connection:
-            rows = locked(connection, charge.keys)
+            charge, rows = _stored(connection, charge)
             self._move(connection, charge, ChargeState.STARTED, ChargeState.SPENT)
             for row in rows:
                 self._posting.spend(connection, row, charge, actor, canonical({"output_hash": None}))
@@ -206,7 +166,7 @@ class Ledger(Books):
             Conflict: the charge is not held: what may have touched data is not refunded.
         """
         with self._database.write() as connection:
-            rows = locked(connection, charge.keys)
+            charge, rows = _stored(connection, charge)
             self._move(connection, charge, ChargeState.HELD, ChargeState.REFUNDED)
             for row in rows:
                 self._posting.refund(connection, row, charge, actor)
@@ -216,7 +176,7 @@ class Ledger(Books):
     def recover(self, *, started_for: timedelta = timedelta(0)) -> list[Charge]:
         """Finish what crashed processes left behind: started charges are spent, expired held ones are refunded.
 
-        Safe at any time: a process that is still computing can store its output afterwards.
+        Which charges those are, and why that is safe for living ones, is told in `recovery`.
 
         Args:
             started_for: leave alone charges that started less than that ago.
@@ -225,13 +185,11 @@ class Ledger(Books):
             The charges that were moved, in their new state.
         """
         now = self._clock.now()
-        with self._database.read() as connection:
-            left = charge_rows.unfinished(connection, started_before=now - started_for, expired_at=now)
         moved = []
-        for charge in left:
+        for charge in self.unfinished(started_before=now - started_for, expired_at=now):
+            end = {ChargeState.SPENT: self.forfeit, ChargeState.REFUNDED: self.refund}
             try:
-                end = self.forfeit if charge.state is ChargeState.STARTED else self.refund
-                moved.append(end(charge, RECOVERY))
+                moved.append(end[settled(charge)](charge, RECOVERY))
             except Conflict:  # its own process was quicker
                 continue
         return moved
@@ -259,5 +217,13 @@ class Ledger(Books):
         self._audit.record(connection, actor, f"privacy_charge.{verb}", f"privacy_charge:{charge.id}", after=described)
 
 
-def _subject(key: AccountKey) -> str:
-    return f"privacy_account:{key}"[:300]
+def _stored(connection: Connection, charge: Charge) -> tuple[Charge, list[account_rows.AccountRow]]:
+    """The charge of that id as it is kept, and its accounts, locked; what the caller says of it counts for nothing.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    kept = charge_rows.charge(connection, charge.id)
+    if kept is None:
+        raise unknown_charge(charge.id)
+    return kept, locked(connection, kept.keys)

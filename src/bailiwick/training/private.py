@@ -17,7 +17,7 @@ from bailiwick.models.ports import FittedModel, PrivateModelFamily
 from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.amounts import Amount
 from bailiwick.privacy.costs import Cost
-from bailiwick.privacy.releases import MechanismUse, ReleasePlan
+from bailiwick.privacy.releases import Charge, MechanismUse, ReleasePlan
 from bailiwick.privacy.service import PrivacyService
 from bailiwick.privacy.terms import Adjacency, ReleaseTerms
 from bailiwick.privacy.training import ACCOUNTING, PrivateTrainingPlan, epsilon
@@ -167,6 +167,7 @@ class PrivateTrainingService:
         chosen = self._family_of(family)
         cost = terms.release.cost
         recorded = {**(settings or {}), "epsilon": cost.epsilon, "delta": cost.delta}
+        charges: list[Charge] = []
         runs: list[TrainingRun] = []
         learned: list[FittedModel] = []
         begun = time.process_time()
@@ -182,7 +183,7 @@ class PrivateTrainingService:
                     terms.labels,
                     terms.plan,
                     settings=settings,
-                    privacy=_privacy_record(terms, chosen, run.id),
+                    privacy=_privacy_record(terms, chosen, charges[0]),
                     progress=(lambda step: progress(step, terms.plan.steps)) if progress else None,
                 )
             )
@@ -196,6 +197,7 @@ class PrivateTrainingService:
                 learn,
                 actor=actor,
                 categorical=["label"],
+                begun=charges.append,
             )
             return self._training.finish(runs[0], actor, learned[0], (), time.process_time() - begun)
         except BaseException as error:
@@ -275,7 +277,7 @@ def _release_plan(domain: str, family: PrivateModelFamily, plan: PrivateTraining
     )
 
 
-def _privacy_record(terms: PrivateTrainingTerms, family: PrivateModelFamily, run_id: str) -> dict[str, Any]:
+def _privacy_record(terms: PrivateTrainingTerms, family: PrivateModelFamily, charge: Charge) -> dict[str, Any]:
     """What the version's card says. Numbers as text are exact."""
     unit, cost = terms.terms.unit, terms.release.cost
     assert unit is not None and terms.terms.adjacency is not None and terms.terms.lifetime is not None
@@ -290,7 +292,7 @@ def _privacy_record(terms: PrivateTrainingTerms, family: PrivateModelFamily, run
         "accounting": ACCOUNTING,
         "plan": asdict(terms.plan),
         "account": str(terms.key),
-        "release": run_id,
+        "release": charge.id,
         "reset_policy": terms.terms.lifetime.words,
         "not_protected": list(NOT_PROTECTED),
         "libraries": dict(terms.release.libraries),

@@ -51,6 +51,9 @@ def test_train__within_budget__version_says_what_it_cost_and_what_is_not_protect
     assert (card["unit"], card["epsilon"], card["delta"]) == ("customer", 1.0, 1e-6)
     assert "Gaussian" in card["method"]
     assert any("metrics" in line for line in card["not_protected"])
+    [release] = private.privacy.ledger.releases()
+    assert card["release"] == release.charge.id
+    assert release.output["training_run"] == run.id
     balance = private.privacy.ledger.accounts()[0][1]
     assert (balance.spent, balance.held) == (1_000_000_000, 0)
     assert learning.registry.load(run.version).card.labels == LABELS

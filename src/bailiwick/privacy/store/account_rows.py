@@ -128,6 +128,17 @@ def entries(connection: Connection, key: AccountKey, *, newest: int | None = Non
     return [_entry(row) for row in rows], [row.hash for row in rows]
 
 
+def was_charged(connection: Connection, key: AccountKey) -> bool:
+    """Whether a charge of the account ever started, or is held now. One that was refunded touched nothing."""
+    started = select(privacy_entry.c.sequence).where(
+        is_key(privacy_entry, key), privacy_entry.c.kind == EntryKind.START.value
+    )
+    held = select(privacy_account.c.lineage).where(
+        is_key(privacy_account, key), or_(privacy_account.c.held > 0, privacy_account.c.held_delta > 0)
+    )
+    return any(connection.execute(query.limit(1)).first() is not None for query in (started, held))
+
+
 def opening_document(account: Account, cap: int, cap_delta: int) -> str:
     """What the first entry of an account says of it: everything that must never change."""
     return canonical(

@@ -111,6 +111,22 @@ privacy_release = Table(
     Index("ix_privacy_release_at", "at"),
 )
 
+privacy_lineage = Table(
+    "privacy_lineage",
+    metadata,
+    Column("lineage", String(200), primary_key=True),
+    Column("namespace", String(200), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+privacy_content = Table(
+    "privacy_content",
+    metadata,
+    Column("content", String(64), primary_key=True),
+    Column("lineage", String(200), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
 privacy_terms = Table(
     "privacy_terms",
     metadata,
