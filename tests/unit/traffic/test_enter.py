@@ -69,7 +69,10 @@ def test_assignments__override__is_seen_whatever_else_holds_and_not_counted() ->
 
 
 def test_assignments__overridden_into_one_experiment__is_out_of_the_others_of_the_layer() -> None:
-    plans = [experiment("first", slots=((0, 1),), overrides={"ada": "control"}), experiment("all", slots=((1, 10_000),))]
+    plans = [
+        experiment("first", slots=((0, 1),), overrides={"ada": "control"}),
+        experiment("all", slots=((1, 10_000),)),
+    ]
     domain = compile_domain(plans, NOBODY_HELD_OUT)
     assert [each.experiment for each in get(domain, "ada")] == ["first"]
     assert assignment(domain, "all", NOTHING, "ada") is None
@@ -84,4 +87,4 @@ def test_assignment__experiment_that_was_not_compiled__key_error() -> None:
 def test_assignments__fixed_units__same_arms_for_ever() -> None:
     domain = compile_domain([experiment(weights={"a": 5000, "b": 3000, "c": 2000})], Holdout(slots=500))
     arms = [entered[0].arm.name if (entered := get(domain, f"user-{n}")) else "-" for n in range(40)]
-    assert "".join(arms) == "GOLDEN"
+    assert "".join(arms) == "cbcbababacacaabbc-ccaacaaabbacacabbcaacc"
