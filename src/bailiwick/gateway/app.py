@@ -31,6 +31,7 @@ from bailiwick.gateway.asgi import (
 )
 from bailiwick.gateway.faults import error_body, status_of
 from bailiwick.gateway.model import Served
+from bailiwick.gateway.participants import Asker
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
 from bailiwick.gateway.reloader import Reloader
@@ -39,6 +40,7 @@ from bailiwick.gateway.targets import Target
 from bailiwick.gateway.telemetry import Telemetry, gauge
 from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, render
 from bailiwick.routing.model import AUTO
+from bailiwick.traffic.model import Assignment
 
 DEFAULT_MAX_BODY_BYTES = 4 << 20
 
@@ -119,7 +121,8 @@ class Gateway:
         raw = await read_body(exchange.headers, exchange.receive, self._max_body_bytes)
         request = parse_request(exchange.operation, raw)
         unit = unit_of(exchange.headers, request.unit, exchange.request_id)
-        asked = await self._answering.ask(request, self._reloader.snapshot, exchange.request_id, unit)
+        asker = Asker(exchange.headers, request.unit, exchange.request_id)
+        asked = await self._answering.ask(request, self._reloader.snapshot, exchange.request_id, unit, asker)
         work = self._stream(exchange, asked) if request.stream else self._whole(exchange, asked)
         if asked.targets[0].backend.in_process:
             await work
@@ -260,8 +263,13 @@ class _Exchange:
                 (b"x-bailiwick-version", self.target.version.encode()),
                 (b"x-bailiwick-route", route.method.value.encode()),
                 (b"x-bailiwick-confidence", b"%.4f" % route.confidence),
+                *((b"x-bailiwick-experiment", _experiment_header(each)) for each in self.target.assigned),
             ]
         return named
+
+
+def _experiment_header(assigned: Assignment) -> bytes:
+    return f"{assigned.experiment}={assigned.arm.name}".encode("ascii")
 
 
 def _served_card(served: Served) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from bailiwick.storage.database import Database
 from bailiwick.traffic import experiment_store, layers, store
 from bailiwick.traffic.experiment_check import check_experiment
 from bailiwick.traffic.experiment_document import experiment_document
-from bailiwick.traffic.model import SLOTS, ExperimentPlan, ExperimentRecord, Holdout
+from bailiwick.traffic.model import SLOTS, ExperimentPlan, ExperimentRecord, Holdout, PlacedExperiments
 from bailiwick.traffic.weights import percent
 
 
@@ -35,10 +35,14 @@ class ExperimentPlacement:
         with self._database.read() as connection:
             return by_domain(connection)
 
-    def ended_experiments(self) -> frozenset[str]:
-        """Ids of the experiments that ran once and do not now."""
+    def placements(self) -> PlacedExperiments:
+        """What runs, who is held out, and what has ended, in one read."""
         with self._database.read() as connection:
-            return experiment_store.ended_experiments(connection)
+            return PlacedExperiments(
+                running=by_domain(connection),
+                holdout=experiment_store.newest_holdout(connection)[1],
+                ended=experiment_store.ended_experiments(connection),
+            )
 
     def experiment(self, experiment: str) -> ExperimentRecord | None:
         """The newest revision of an experiment's plan, running or withdrawn; None when it was never placed."""
@@ -57,7 +61,7 @@ class ExperimentPlacement:
 
     def running(self, connection: Connection, domain: str) -> tuple[ExperimentPlan, ...]:
         """`experiments`, as seen by the caller's unit."""
-        return tuple(record.plan for record in experiment_store.newest_experiments(connection, domain))
+        return tuple(record.plan for record in experiment_store.running_experiments(connection, domain))
 
     def placed(self, connection: Connection, experiment: str) -> ExperimentRecord | None:
         """`experiment`, as seen by the caller's unit."""
@@ -188,7 +192,7 @@ class ExperimentPlacement:
 def by_domain(connection: Connection) -> dict[str, tuple[ExperimentPlan, ...]]:
     """The plans of the experiments that run, by domain, each by id."""
     found: dict[str, list[ExperimentPlan]] = {}
-    for record in experiment_store.newest_experiments(connection):
+    for record in experiment_store.running_experiments(connection):
         found.setdefault(record.plan.domain, []).append(record.plan)
     return {domain: tuple(plans) for domain, plans in found.items()}
 

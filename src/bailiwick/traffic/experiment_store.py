@@ -85,15 +85,13 @@ def experiment_history(connection: Connection, experiment: str) -> Sequence[Expe
     return [_record(row) for row in connection.execute(_of(experiment).order_by(experiment_plan.c.revision.desc()))]
 
 
-def newest_experiments(
-    connection: Connection, domain: str | None = None, *, running: bool = True
-) -> Sequence[ExperimentRecord]:
-    """The newest revision of each experiment (of one domain) that runs, or of each that has ended, by id."""
+def running_experiments(connection: Connection, domain: str | None = None) -> Sequence[ExperimentRecord]:
+    """The newest revision of each experiment (of one domain) that runs, by id."""
     last = select(experiment_plan.c.experiment, func.max(experiment_plan.c.revision)).group_by(
         experiment_plan.c.experiment
     )
     key = tuple_(experiment_plan.c.experiment, experiment_plan.c.revision)
-    query = select(experiment_plan).where(key.in_(last), experiment_plan.c.running.is_(running))
+    query = select(experiment_plan).where(key.in_(last), experiment_plan.c.running.is_(True))
     if domain is not None:
         query = query.where(experiment_plan.c.domain == domain)
     records = (_record(row) for row in connection.execute(query))

@@ -168,6 +168,20 @@ class Holdout:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedExperiments:
+    """Everything about experiments that a gateway applies, as of one instant.
+
+    Args:
+        running: the plans by domain, each by id.
+        ended: ids of the experiments that ran once and do not now.
+    """
+
+    running: Mapping[str, tuple[ExperimentPlan, ...]] = field(default_factory=dict)
+    holdout: Holdout = field(default_factory=Holdout)
+    ended: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """What a unit gets from one experiment.
 

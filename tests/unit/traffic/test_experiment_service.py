@@ -14,7 +14,15 @@ from bailiwick.errors import Conflict, InvalidInput, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
 from bailiwick.storage.cache import MemoryCache
 from bailiwick.storage.database import Database
-from bailiwick.traffic.model import Arm, Condition, ExperimentPlan, ExperimentRecord, Holdout, Operator
+from bailiwick.traffic.model import (
+    Arm,
+    Condition,
+    ExperimentPlan,
+    ExperimentRecord,
+    Holdout,
+    Operator,
+    PlacedExperiments,
+)
 from bailiwick.traffic.service import CACHE_KEY, TrafficService
 from bailiwick.traffic.weights import reweight
 from bailiwick.traffic.wire import PublishedPlans, dump_plans, load_plans
@@ -70,7 +78,7 @@ def test_place__nothing_placed__nothing_there(traffic: TrafficService) -> None:
     assert traffic.all_experiments() == {}
     assert traffic.experiment("tone") is None
     assert traffic.holdout() == Holdout()
-    assert traffic.ended_experiments() == frozenset()
+    assert traffic.placements() == PlacedExperiments()
 
 
 def test_place__again_without_a_difference__nothing_is_written(traffic: TrafficService) -> None:
@@ -127,7 +135,9 @@ def test_place__in_the_way_of_another__conflict_until_that_is_withdrawn(traffic:
     place(traffic, experiment("second"))
     with pytest.raises(Conflict, match="held by 'second'"):
         place(traffic, experiment("first"))
-    assert traffic.ended_experiments() == {"first"}
+    assert traffic.placements() == PlacedExperiments(
+        {"cards": (experiment("second"),)}, Holdout(), frozenset({"first"})
+    )
     assert [plan.experiment for plan in traffic.experiments("cards")] == ["second"]
 
 
