@@ -176,7 +176,7 @@ def test_tally__three_writers_in_small_steps__equals_the_logs(database: Database
     for number in range(300):
         writer = rng.choice(writers)
         person = rng.randrange(40)
-        unit, epoch = f"u{person}", 1 + number // 150
+        unit = f"u{person}"
         arm = "ab"[person % 2] if rng.random() < 0.95 else rng.choice("ab")
         serve(
             writer, f"r{number}", exposure(unit, arm, 1 + number // 150), latency_ms=rng.lognormvariate(3, 1), failed=0
