@@ -66,7 +66,7 @@ class ConcludeRequest(_Change):
 
     winner: Name | None = None
     verdict: Verdict | None = None
-    deploy: bool | None = Field(None, description="deploy the winner through the gates; default: as designed")
+    deploy: Annotated[bool | None, Field(description="deploy the winner through the gates; default: as designed")] = None
 
 
 @router.post("", status_code=201)

@@ -64,7 +64,9 @@ def create(
     arm: Annotated[
         list[str] | None, typer.Option(help="NAME=VERSION, or NAME for whatever serves; the first is the control.")
     ] = None,
-    weight: Annotated[list[str] | None, typer.Option(help="NAME=PERCENT of the users; equal shares by default.")] = None,
+    weight: Annotated[
+        list[str] | None, typer.Option(help="NAME=PERCENT of the users; equal shares by default.")
+    ] = None,
     parameter: Annotated[list[str] | None, typer.Option(help="ARM.NAME=VALUE: what an arm sets besides.")] = None,
     guardrail: Annotated[
         list[str] | None, typer.Option(help="METRIC=MARGIN or METRIC:p95=MARGIN that a winner must not worsen by.")
@@ -86,9 +88,7 @@ def create(
     deploy: Annotated[bool, typer.Option("--deploy", help="Deploy the winner when concluding.")] = False,
     floor: Annotated[float, typer.Option(help="Percent that every arm of a bandit keeps.")] = 10.0,
     reweight_minutes: Annotated[int, typer.Option(help="How often a bandit changes its weights.")] = 60,
-    force: Annotated[
-        bool, typer.Option("--force", help="Create it against the power check; needs --reason.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Create it against the power check; needs --reason.")] = False,
     reason: Reason = None,
 ) -> None:
     """Write an experiment down: its question, its arms, what a winner must not hurt, and how it is decided.
@@ -98,7 +98,13 @@ def create(
     if file is not None:
         design = design_from_file(file)
     else:
-        needed = {"EXPERIMENT": id, "DOMAIN": domain, "--metric": metric, "--minimum-effect": minimum_effect, "--arm": arm}
+        needed = {
+            "EXPERIMENT": id,
+            "DOMAIN": domain,
+            "--metric": metric,
+            "--minimum-effect": minimum_effect,
+            "--arm": arm,
+        }
         missing = [name for name, value in needed.items() if not value]
         if missing:
             raise InvalidInput(
@@ -197,7 +203,9 @@ def watch(
     ctx: typer.Context,
     id: Id,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
-    times: Annotated[int | None, typer.Option(min=1, help="Stop after so many looks; default: until it is over.")] = None,
+    times: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many looks; default: until it is over.")
+    ] = None,
 ) -> None:
     """Watch it live. Without a terminal each look is one line."""
     analyst = flags(ctx).platform.experiment_analyst
@@ -292,9 +300,7 @@ def override(
     revision: Revision = None,
 ) -> None:
     """Put a tester into an arm; testers are not counted."""
-    made = flags(ctx).platform.experiments.override(
-        id, unit, arm, actor=flags(ctx).actor(reason), revision=revision
-    )
+    made = flags(ctx).platform.experiments.override(id, unit, arm, actor=flags(ctx).actor(reason), revision=revision)
     _say(ctx, made, f"shows {unit} {arm or 'what chance says'}", f"bailiwick experiment show {id}")
 
 
@@ -308,7 +314,8 @@ def conclude(
     winner: Annotated[str | None, typer.Option(help="The arm that ships, whatever the rule says.")] = None,
     verdict: Annotated[Verdict | None, typer.Option(help="Another end, whatever the rule says.")] = None,
     deploy: Annotated[
-        bool | None, typer.Option("--deploy/--no-deploy", help="Deploy the winner through the gates; default: as designed.")
+        bool | None,
+        typer.Option("--deploy/--no-deploy", help="Deploy the winner through the gates; default: as designed."),
     ] = None,
     reason: Reason = None,
     revision: Revision = None,
@@ -334,7 +341,9 @@ def archive(ctx: typer.Context, id: Id, reason: Reason = None, revision: Revisio
     _say(ctx, made, "is archived", f"bailiwick experiment list {made.design.domain}")
 
 
-@app.command(epilog="Examples:  bailiwick experiment export new-model > log.jsonl  |  ... export new-model --format csv")
+@app.command(
+    epilog="Examples:  bailiwick experiment export new-model > log.jsonl  |  ... export new-model --format csv"
+)
 def export(
     ctx: typer.Context,
     id: Id,

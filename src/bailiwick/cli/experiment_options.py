@@ -20,7 +20,9 @@ _MAX_FILE_BYTES = 4 << 20
 Id = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment's id.")]
 Reason = Annotated[str | None, typer.Option(help="Why, for the audit trail.")]
 Revision = Annotated[int | None, typer.Option(help="Change only if the experiment still has this revision.")]
-Metric = Annotated[str, typer.Option("--metric", help="Primary metric; METRIC:lower or METRIC:higher says what is good.")]
+Metric = Annotated[
+    str, typer.Option("--metric", help="Primary metric; METRIC:lower or METRIC:higher says what is good.")
+]
 MinimumEffect = Annotated[
     str, typer.Option("--minimum-effect", help="Smallest improvement that matters: 0.02, or 5% of the control's value.")
 ]
@@ -55,9 +57,7 @@ def design_from_file(path: Path) -> ExperimentDesign:
     return parse_design(document, where=str(path))
 
 
-def arm_documents(
-    arms: Sequence[str], weights: Sequence[str], parameters: Sequence[str]
-) -> list[dict[str, Any]]:
+def arm_documents(arms: Sequence[str], weights: Sequence[str], parameters: Sequence[str]) -> list[dict[str, Any]]:
     """Arms from ``NAME=VERSION`` (or ``NAME``), ``NAME=PERCENT`` and ``NAME.PARAMETER=VALUE``.
 
     Raises:

@@ -107,9 +107,7 @@ def next_steps(report: Report) -> list[str]:
 def one_line(report: Report) -> str:
     """The state of an experiment in a line, for logs and pipes."""
     analysis = report.analysis
-    shown = "; ".join(
-        f"{effect.arm} {bounds(effect.always_valid, effect.metric)}" for effect in analysis.primary
-    )
+    shown = "; ".join(f"{effect.arm} {bounds(effect.always_valid, effect.metric)}" for effect in analysis.primary)
     return f"{analysis.at:%H:%M:%S} {analysis.units:,} units; {shown}; {report.decision.verdict.value}"
 
 

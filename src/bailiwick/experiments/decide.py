@@ -100,9 +100,7 @@ def _is_futile(effect: ArmEffect, bound: float) -> bool:
 
 
 def _does_damage(effect: ArmEffect, guardrails: Sequence[GuardrailFinding]) -> bool:
-    return effect.worsens or any(
-        each.standing is Standing.BREACHED for each in guardrails if each.arm == effect.arm
-    )
+    return effect.worsens or any(each.standing is Standing.BREACHED for each in guardrails if each.arm == effect.arm)
 
 
 def _damage(effects: Sequence[ArmEffect], guardrails: Sequence[GuardrailFinding]) -> tuple[str, ...]:

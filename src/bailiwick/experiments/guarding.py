@@ -15,9 +15,11 @@ from bailiwick.experiments.effects import treatments, tuning_of
 from bailiwick.experiments.evidence import Totals, carried_watch, watch_of
 from bailiwick.experiments.findings import Carried, GuardrailFinding, Interval, Standing
 from bailiwick.experiments.model import Experiment, Guardrail
-from bailiwick.statistics.confidence_sequence import compare
+from bailiwick.statistics.bernoulli_sequence import compare_rates
+from bailiwick.statistics.confidence_sequence import Tuning, compare
 from bailiwick.statistics.effect import Alternative
 from bailiwick.statistics.moments import UnitMoments
+from bailiwick.statistics.score import Support
 
 
 def watch_mean(
@@ -28,7 +30,9 @@ def watch_mean(
     level = experiment.design.rule.level
     split = 1 - (1 - level) / (len(experiment.design.guardrails) * len(treatments(experiment)))
     beyond, within = (
-        (Alternative.LESS, Alternative.GREATER) if guardrail.better.sign > 0 else (Alternative.GREATER, Alternative.LESS)
+        (Alternative.LESS, Alternative.GREATER)
+        if guardrail.better.sign > 0
+        else (Alternative.GREATER, Alternative.LESS)
     )
     base = totals.pooled(metric, control)
     margin = guardrail.margin * abs(base.mean) if guardrail.relative and base.count else guardrail.margin
@@ -37,10 +41,17 @@ def watch_mean(
         theirs = totals.of(metric, arm)
         limit = [limit_of(each, guardrail, base.mean) for each in totals.of(metric, control)]
         tuning = tuning_of(experiment, totals, metric, arm, level)
+        if totals.support(metric, [control, arm]) is Support.BINARY and (
+            rare := _rare(experiment, totals, guardrail, arm, margin, tuning)
+        ):
+            found.append(rare)
+            continue
         looks = {}
         for question, alternative, at in (("harm", beyond, split), ("holds", within, level)):
             name = f"guard/{guardrail.name}/{arm}/{question}"
-            look = compare(limit, theirs, replace(tuning, level=at, alternative=alternative), watch_of(evidence.get(name)))
+            look = compare(
+                limit, theirs, replace(tuning, level=at, alternative=alternative), watch_of(evidence.get(name))
+            )
             looks[question], carried[name] = look, carried_watch(look.state)
         name = f"guard/{guardrail.name}/{arm}/size"
         size = compare(totals.of(metric, control), theirs, tuning, watch_of(evidence.get(name)))
@@ -50,6 +61,31 @@ def watch_mean(
         standing = standing_of(p_harm, 1 - split, p_holds, 1 - level)
         found.append(GuardrailFinding(guardrail.name, arm, worsening, margin, p_harm, p_holds, standing))
     return found, carried
+
+
+def _rare(
+    experiment: Experiment, totals: Totals, guardrail: Guardrail, arm: str, margin: float, tuning: Tuning
+) -> GuardrailFinding | None:
+    """The exact test of two rates, where events are too few for the asymptotic one; None where they are not.
+
+    Epochs are pooled, and values are taken to be independent: with a handful of failures there is nothing else to go by.
+    """
+    control, level = experiment.design.control.name, experiment.design.rule.level
+    ours, theirs = totals.pooled(guardrail.metric, control), totals.pooled(guardrail.metric, arm)
+    fewest = min(arm.units for arm in (ours, theirs))
+    events = min(min(each.total, each.count - each.total) for each in (ours, theirs))
+    if fewest < experiment.design.rule.burn_in_units or events >= experiment.design.rule.burn_in_events:
+        return None
+    look = compare_rates(
+        (ours.total, ours.count), (theirs.total, theirs.count), level, max(1.0, tuning.planned_units / 2)
+    )
+    worsening = _worsening(look.difference, look.low, look.high, guardrail)
+    # the interval is two-sided: whatever it leaves out is refuted at the level
+    refuted, open_ = 1 - level, 1.0
+    p_harm = refuted if worsening.low > margin else open_
+    p_holds = refuted if worsening.high < margin else open_
+    standing = standing_of(p_harm, refuted, p_holds, refuted)
+    return GuardrailFinding(guardrail.name, arm, worsening, margin, p_harm, p_holds, standing)
 
 
 def standing_of(p_harm: float, harm_at: float, p_holds: float, holds_at: float) -> Standing:

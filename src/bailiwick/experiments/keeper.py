@@ -90,9 +90,7 @@ class ExperimentKeeper:
         """
         experiment = self._experiments.get(id)
         conclusion = experiment.conclusion
-        version = next(
-            (arm.version for arm in experiment.arms if conclusion and arm.name == conclusion.winner), None
-        )
+        version = next((arm.version for arm in experiment.arms if conclusion and arm.name == conclusion.winner), None)
         if conclusion is None or version is None:
             raise Conflict(
                 f"the experiment {id!r} has no winner that can be deployed",

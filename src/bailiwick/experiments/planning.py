@@ -2,10 +2,10 @@
 
 The verdict comes from an always-valid test that is tuned to the planned sample. At that sample its critical value is
 ``z = sqrt(2 (k + 1) / k * ln(sqrt(k + 1) / a))`` standard errors, ``k = -2 ln a + ln(1 - 2 ln a)`` (Waudby-Smith et al.,
-"Time-uniform central limit theory and asymptotic confidence sequences", AoS 2024, arXiv 2103.06476, section 2 with the
-tuning of appendix B.2). With ``n`` units over all arms and shares ``w``, the squared standard error of a difference is
-``s^2 / n * (1 / w_control + 1 / w_treatment)``, so that ``n`` follows from the power. Sample size, detectable effect and
-duration are the same curve read in three directions.
+"Time-uniform central limit theory and asymptotic confidence sequences", AoS 2024, arXiv 2103.06476, section 2
+with the tuning of appendix B.2). With ``n`` units over all arms and shares ``w``, the squared standard error of a
+difference is ``s^2 / n * (1 / w_control + 1 / w_treatment)``, so that ``n`` follows from the power. Sample size, effect and
+duration are one curve read in three directions.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def require_reachable(check: PowerCheck, design: ExperimentDesign) -> None:
         f"at most {design.maximum_days:g} are allowed",
         what="maximum_days",
         requested=design.maximum_days,
-        allowed=f"{check.planned_units:,} units at {check.per_day:,.0f} a day; in {design.maximum_days:g} days an effect "
-        f"of {detectable} can be found",
+        allowed=f"{check.planned_units:,} units at {check.per_day:,.0f} a day; in {design.maximum_days:g} days "
+        f"an effect of {detectable} can be found",
         remedy="ask for a larger effect, give it longer (--max-days), or --force it with a --reason",
     )

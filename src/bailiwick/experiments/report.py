@@ -31,7 +31,11 @@ def report_document(report: Report) -> dict[str, Any]:
     document = {
         "experiment": experiment_document(report.experiment),
         "analysis": findings,
-        "decision": {**asdict(report.decision), "final": report.decision.final, "words": decision_words(report.decision)},
+        "decision": {
+            **asdict(report.decision),
+            "final": report.decision.final,
+            "words": decision_words(report.decision),
+        },
     }
     made: dict[str, Any] = plain(document)
     return made

@@ -172,9 +172,7 @@ class ExperimentService:
             self._traffic.place(connection, replace(placed.plan, overrides=present.overrides), actor=actor)
             return self._save(connection, Step.RESUME, present, present, actor)
 
-    def reweight(
-        self, id: str, weights: Mapping[str, int], *, actor: Actor, revision: int | None = None
-    ) -> Experiment:
+    def reweight(self, id: str, weights: Mapping[str, int], *, actor: Actor, revision: int | None = None) -> Experiment:
         """Give the arms new shares, in basis points. Opens an epoch.
 
         Raises:
@@ -211,9 +209,7 @@ class ExperimentService:
             kept = {unit: name for unit, name in present.overrides.items() if name != arm}
             return self._open_epoch(connection, replace(present, overrides=kept), epoch, actor)
 
-    def override(
-        self, id: str, unit: str, arm: str | None, *, actor: Actor, revision: int | None = None
-    ) -> Experiment:
+    def override(self, id: str, unit: str, arm: str | None, *, actor: Actor, revision: int | None = None) -> Experiment:
         """Put a tester into an arm, or with None back where chance puts it. Testers are not counted.
 
         Raises:
@@ -234,9 +230,7 @@ class ExperimentService:
                 self._traffic.place(connection, plan, actor=actor)
             return self._save(connection, Step.OVERRIDE, present, changed, actor)
 
-    def conclude(
-        self, id: str, conclusion: Conclusion, *, actor: Actor, revision: int | None = None
-    ) -> Experiment:
+    def conclude(self, id: str, conclusion: Conclusion, *, actor: Actor, revision: int | None = None) -> Experiment:
         """End it with what came out. Nobody is exposed any more; nothing is deployed by this.
 
         Raises:
@@ -332,7 +326,7 @@ class ExperimentService:
         kept_out = self._traffic.holdout().slots
         if kept_out < design.holdout:
             raise Conflict(
-                f"{design.id!r} asks for a holdout of {percent(design.holdout)}, the fleet keeps out {percent(kept_out)}",
+                f"{design.id!r} asks for a holdout of {percent(design.holdout)}; the fleet has {percent(kept_out)}",
                 what="holdout",
                 requested=percent(design.holdout),
                 allowed=percent(kept_out),

@@ -18,7 +18,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    insert,
     select,
     update,
 )
@@ -120,9 +119,7 @@ def evidence(connection: Connection, id: str) -> dict[str, Carried]:
     return {row.name: {key: _number_in(value) for key, value in row.state.items()} for row in connection.execute(query)}
 
 
-def carry(
-    database: Database, connection: Connection, id: str, evidence: Mapping[str, Carried], at: datetime
-) -> None:
+def carry(database: Database, connection: Connection, id: str, evidence: Mapping[str, Carried], at: datetime) -> None:
     """Keep what the next look needs. The caller holds the experiment's row since it read the evidence before."""
     rows = [
         {"experiment": id, "name": name, "state": {key: _number_out(value) for key, value in state.items()}, "at": at}
