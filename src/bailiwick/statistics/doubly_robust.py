@@ -1,11 +1,11 @@
 """The effect of one arm over another where the allocation followed the results (bandits), by doubly robust scores.
 
-When traffic follows results, an arm that had bad luck is played less and never recovers: its plain average is biased and
-ordinary intervals lie (Thompson sampling with a floor of 1 %: a 95 % interval misses in 12 % of runs, in 35 % when
-watched). The score of a unit for an arm is its prediction for that arm, plus, where the unit was in that arm, its error
-divided by the probability with which it was put there. Scores have the right mean whatever the prediction, as long as
-the probability is the one really used and both were fixed before the unit came. Their running mean is a martingale, so
-its confidence sequence holds at all times together.
+When traffic follows results, an arm that had bad luck is played less and may never recover: its plain average is
+biased and ordinary intervals lie (`benchmarks/simulations/adaptive.py` shows by how much). The score of a unit for an
+arm is its prediction for that arm, plus, where the unit was in that arm, its error divided by the probability with
+which it was put there. Scores have the right mean whatever the prediction, as long as the probability is the one
+really used and both were fixed before the unit came. Their running mean is a martingale, so its confidence sequence
+holds at all times together.
 
 Sources: Robins, Rotnitzky, Zhao, "Estimation of regression coefficients when some regressors are not always observed",
 JASA 1994 (the score); Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic
@@ -93,7 +93,7 @@ def effect_of_scores(differences: ArrayLike, planned_units: float, level: float 
 
     >>> found = effect_of_scores([1.0, -1.0, 2.0, 0.0] * 250, planned_units=1_000)
     >>> found.difference, round(found.low, 3), round(found.high, 3)
-    (0.5, 0.392, 0.608)
+    (0.5, 0.393, 0.607)
 
     Args:
         differences: shape ``(units,)``.
@@ -111,9 +111,9 @@ def effect_of_batches(
 ) -> ScoredEffect:
     """The effect from moments alone, in time proportional to batches, not units.
 
-    A batch's prediction for an arm is the mean of that arm over the batches before; in the first batches, before the arm
-    had a unit, its own mean there, which randomisation within one batch leaves unbiased. Where units have one value each the
-    effect is on the mean value; where they have many, on the mean *total* of a unit, not on the ratio.
+    A batch's prediction for an arm is the mean of that arm over the batches before; in the first batches, before the
+    arm had a unit, its own mean there, which randomisation within one batch leaves unbiased. Where units have one value
+    each the effect is on the mean value; where they have many, on the mean *total* of a unit, not on the ratio.
 
     Valid after a few hundred units, and once each arm has had some dozens; with a floor (see
     `bailiwick.statistics.thompson`), because a single unit of an arm with propensity p counts 1 / p times.
@@ -122,7 +122,7 @@ def effect_of_batches(
     >>> later = Batch((0.2, 0.8), (UnitMoments.of([0.0, 1.0] * 20), UnitMoments.of([1.0, 1.0, 0.0, 1.0] * 40)))
     >>> found = effect_of_batches([even, later], control=0, treatment=1, planned_units=600)
     >>> round(found.difference, 4), round(found.low, 3), round(found.high, 3), found.units
-    (0.25, 0.071, 0.429, 600.0)
+    (0.25, 0.121, 0.379, 600.0)
 
     Args:
         batches: in the order of time.
@@ -186,7 +186,7 @@ def half_width(units: ArrayLike, variance: ArrayLike, planned_units: float, leve
     """Half the width of the asymptotic confidence sequence of a running mean, elementwise.
 
     >>> round(float(half_width(1_000, 1.25, planned_units=1_000, level=0.95)), 4)
-    0.1076
+    0.1073
 
     Args:
         units: how many terms.
