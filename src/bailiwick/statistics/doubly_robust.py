@@ -133,7 +133,8 @@ def effect_of_batches(
     each the effect is on the mean value; where they have many, on the mean *total* of a unit, not on the ratio.
 
     Valid after the burn-in of both arms (without it, successes of 2 % miss in 10 % of runs), and for arms whose
-    propensity is not small (see the floor of `bailiwick.statistics.thompson`): a unit of propensity p counts 1 / p times.
+    propensity is not small (see the floor of `bailiwick.statistics.thompson`): a unit with propensity p counts 1 / p
+    times.
 
     >>> even = Batch((0.5, 0.5), (UnitMoments.of([0.0, 1.0] * 100), UnitMoments.of([1.0, 1.0, 0.0, 1.0] * 50)))
     >>> effect_of_batches([even], control=0, treatment=1, planned_units=600, burn_in=BurnIn(units=300)).reason
