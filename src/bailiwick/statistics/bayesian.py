@@ -5,8 +5,9 @@ two has the prior ``Normal(mean, standard deviation)``, as shares of the control
 normal-normal posterior of the difference; more arms give a probability to be best that agrees with it for every pair
 alone. Large samples make the estimates normal; the control's size, by which lifts are divided, is taken as known.
 
-A belief is not a guarantee: stopping when a probability looks good is wrong more often than the number says if the prior
-was too wide. Verdicts come from the always-valid tests; this is the second opinion, with its dependence on the prior.
+A belief is not a guarantee: stopping when a probability looks good is wrong more often than the number says if the
+prior was too wide. Verdicts come from the always-valid tests; this is the second opinion, with its dependence on the
+prior.
 
 Sources: Gelman, Carlin, Stern, Dunson, Vehtari, Rubin, "Bayesian data analysis", 3rd ed. 2013, sec. 2.5 and 5.4; Clark,
 "The greatest of a finite set of random variables", Operations Research 1961 (expected loss); Deng, "Objective Bayesian
@@ -51,7 +52,7 @@ class LiftPrior:
     def __post_init__(self) -> None:
         if not self.standard_deviation > 0 or not math.isfinite(self.mean):
             raise InvalidInput(
-                f"a prior with mean {self.mean!r} and standard deviation {self.standard_deviation!r} is no distribution",
+                f"Normal({self.mean!r}, {self.standard_deviation!r}) is not a distribution of lifts",
                 what="prior",
                 requested=[self.mean, self.standard_deviation],
                 allowed="a finite mean and a standard deviation above 0",
@@ -140,8 +141,8 @@ def compare_arms(
 
     >>> control, treatment = UnitMoments.of([9.0, 10.0, 11.0] * 40), UnitMoments.of([9.5, 10.5, 11.5] * 40)
     >>> found = compare_arms(control, treatment)
-    >>> round(found.difference, 3), round(found.lift_low, 3), round(found.lift_high, 3), found.probability_better > 0.999
-    (0.494, 0.029, 0.07, True)
+    >>> round(found.difference, 3), round(found.lift_low, 3), round(found.lift_high, 3)
+    (0.494, 0.029, 0.07)
 
     Args:
         control: its moments.

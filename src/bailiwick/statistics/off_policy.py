@@ -3,10 +3,12 @@
 A decision that the proposed policy would have made more often than the logging one counts more, by the ratio of the two
 probabilities, its *weight*. Three estimates:
 
-- `inverse_propensity`: unbiased; an interval that is exact at any sample size, for rewards with known bounds.
-- `self_normalised`: divides by the sum of the weights instead of their number; a little bias for much less variance, and
-  never outside the rewards seen.
-- `doubly_robust`: weights only what a model of the reward got wrong; unbiased whatever the model, sharp where it is good.
+- `inverse_propensity`: unbiased; an interval that holds at any sample size, for rewards with known bounds and
+  decisions that are independent of each other.
+- `self_normalised`: divides by the sum of the weights instead of their number; a little bias for much less variance,
+  and never outside the rewards seen.
+- `doubly_robust`: weights only what a model of the reward got wrong; unbiased whatever the model, sharp where the model
+  is good.
 
 All three are worthless where the proposed policy wants what was never tried. `overlap` says so, and every estimate
 carries it: an estimate whose `overlap.reason` is set is inconclusive, whatever its number.
@@ -160,12 +162,12 @@ def overlap(logged: Logged) -> Overlap:
     reason = None
     if not total:
         reason = "the proposed policy would have made none of the logged decisions"
+    elif effective < _ENOUGH:
+        reason = f"the logs are worth {effective:.1f} decisions of the proposed policy, {_ENOUGH:.0f} are needed"
     elif 1.0 - mean > _MISSING_Z * error + 1e-9:
         reason = f"the proposed policy does {100 * (1 - mean):.0f} % of the time what was never logged"
     elif mean - 1.0 > _MISSING_Z * error + 1e-9:
         reason = f"weights average {mean:.2f} instead of 1: the logged propensities are not those that were used"
-    elif effective < _ENOUGH:
-        reason = f"the logs are worth {effective:.1f} decisions of the proposed policy, {_ENOUGH:.0f} are needed"
     return Overlap(count, effective, mean, error, float(weights.max()), reason)
 
 
@@ -205,13 +207,13 @@ def inverse_propensity(
 ) -> PolicyValue:
     """The mean of weight times reward.
 
-    Clipped weights make the number too small for rewards above zero. The Bernstein interval stays exact all the same:
-    its lower end rests on ``reward - low`` and its upper end on ``high - reward``, both of which clipping makes smaller.
+    Clipped weights make the number too small for rewards above zero. The Bernstein interval holds all the same: its
+    lower end rests on ``reward - low``, its upper end on ``high - reward``, and clipping makes both smaller.
 
     >>> logged = Logged.of([1.0, 0.0] * 500, [0.5, 0.5] * 500, [0.2, 0.8] * 500)
     >>> found = inverse_propensity(logged)
-    >>> found.value, round(found.low, 3), round(found.high, 3)
-    (0.2, 0.166, 0.241)
+    >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
+    (0.2, 0.161, 0.295)
 
     Args:
         logged: the decisions.
@@ -249,7 +251,7 @@ def self_normalised(
 
     >>> logged = Logged.of([1.0, 0.0] * 500, [0.5, 0.5] * 500, [0.2, 0.8] * 500)
     >>> found = self_normalised(logged)
-    >>> found.value, round(found.low, 3), round(found.high, 3)
+    >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
     (0.2, 0.18, 0.22)
 
     Args:

@@ -1,8 +1,8 @@
 """CUPED: a metric made sharper with what was known of a unit before it was assigned.
 
-The part of a unit's value that its covariate foretells is taken away, in every arm by the same slope and around the same
-centre. Chance differences between the arms in who their units are vanish with it; the effect stays, because nothing
-known before assignment can be changed by it. The variance falls by the squared correlation.
+The part of a unit's value that its covariate foretells is taken away, in every arm by the same slope and around the
+same centre. Chance differences between the arms in who their units are vanish with it; the effect stays, because
+nothing known before assignment can be changed by it. The variance falls by the squared correlation.
 
 Sources: Deng, Xu, Kohavi, Walker, "Improving the sensitivity of online controlled experiments by utilizing
 pre-experiment data", WSDM 2013; Deng, Knoblich, Lu, "Applying the delta method in metric analytics", KDD 2018 (ratios:
@@ -30,8 +30,8 @@ class Adjusted:
         slope: total value of a unit per unit of its covariate; 0 where the covariate does not vary or no arm can tell.
         centre: mean covariate of all units of all arms. It is treated as known, which is exact for every difference of
             arms (the centre cancels) and leaves out ``slope^2 Var(covariate) / all units`` for the level of one arm.
-        variance_reduction: per arm, the share of the variance of its mean that is gone; 0 where unknown, negative for an
-            arm that the common slope does not suit.
+        variance_reduction: per arm, the share of the variance of its mean that is gone; 0 where unknown, negative for
+            an arm that the common slope does not suit.
     """
 
     arms: tuple[UnitMoments, ...]

@@ -1,4 +1,4 @@
-"""Combining strata: epochs of constant weights, customers of one kind, so that a change of mix is not taken for an effect.
+"""Combining strata (epochs of constant weights, kinds of customers), lest a shift of mix pass for an effect.
 
 When the share of an arm changes while the users of the day differ from those of the day before, the pooled averages can
 show the opposite of what holds on every single day (Simpson's paradox). Within a stratum the arms are comparable; the
