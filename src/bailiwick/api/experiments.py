@@ -66,7 +66,9 @@ class ConcludeRequest(_Change):
 
     winner: Name | None = None
     verdict: Verdict | None = None
-    deploy: Annotated[bool | None, Field(description="deploy the winner through the gates; default: as designed")] = None
+    deploy: Annotated[bool | None, Field(description="deploy the winner through the gates; default: as designed")] = (
+        None
+    )
 
 
 @router.post("", status_code=201)

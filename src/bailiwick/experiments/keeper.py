@@ -75,7 +75,7 @@ class ExperimentKeeper:
             InvalidInput: winner and verdict contradict each other, or the rule is overruled without a reason.
         """
         report = self._analyst.report(id)
-        conclusion = self._conclusion(report, actor, winner, verdict)
+        conclusion = self.conclusion(report, actor, winner, verdict)
         concluded = self._experiments.conclude(id, conclusion, actor=actor, revision=revision)
         wanted = concluded.design.rule.deploy if deploy is None else deploy
         return self.deploy(id, actor=actor) if wanted and conclusion.verdict is Verdict.SHIP else concluded
@@ -120,6 +120,55 @@ class ExperimentKeeper:
                 done.append(f"{experiment.id}: {words}")
         return done
 
+    def conclusion(
+        self,
+        report: Report,
+        actor: Actor,
+        winner: str | None = None,
+        verdict: Verdict | None = None,
+        *,
+        automatic: bool = False,
+    ) -> Conclusion:
+        """What a report leads to, by its rule or as somebody decides; nothing is written. Arguments as of `conclude`.
+
+        Raises:
+            Conflict, InvalidInput: as `conclude`.
+        """
+        decision, id = report.decision, report.experiment.id
+        if winner is not None and verdict not in (None, Verdict.SHIP):
+            raise InvalidInput("a winner ships: no other verdict goes with it", what="verdict", requested=str(verdict))
+        if winner is None and verdict is Verdict.SHIP and decision.arm is None:
+            raise InvalidInput("shipping needs a winner", what="winner", remedy="name the arm")
+        asked = Verdict.SHIP if winner is not None else verdict
+        if asked is Verdict.CONTINUE:
+            raise InvalidInput("to continue is no end", what="verdict", requested=Verdict.CONTINUE.value)
+        chosen = winner or (decision.arm if asked in (None, Verdict.SHIP) else None)
+        overruled = asked is not None and (asked, chosen) != (decision.verdict, decision.arm)
+        if overruled and not (actor.reason or "").strip():
+            raise InvalidInput(
+                f"the rule says {decision.verdict.value!r}: deciding otherwise needs a reason",
+                what="reason",
+                remedy="say why with --reason",
+            )
+        if asked is None and not decision.final:
+            raise Conflict(
+                f"it is too early to conclude {id!r}: {'; '.join(decision.reasons)}",
+                what="id",
+                requested=id,
+                remedy="wait, or end it yourself with --winner ARM or --verdict inconclusive, and a --reason",
+            )
+        reasons = decision.reasons
+        if overruled:
+            reasons = (f"decided by {actor.name}: {actor.reason}", f"the rule said: {decision.verdict.value}", *reasons)
+        return Conclusion(
+            verdict=asked or decision.verdict,
+            winner=chosen,
+            reasons=reasons,
+            at=self._clock.now(),
+            by=actor.name,
+            automatic=automatic,
+        )
+
     def _attend(self, experiment: Experiment, actor: Actor) -> str | None:
         if experiment.state is State.CONCLUDED:
             return self._finish(experiment, actor)
@@ -128,7 +177,7 @@ class ExperimentKeeper:
             return None
         report = self._analyst.report(experiment.id)
         if rule.automatic and report.decision.final:
-            conclusion = self._conclusion(report, actor, None, None, automatic=True)
+            conclusion = self.conclusion(report, actor, automatic=True)
             self._experiments.conclude(experiment.id, conclusion, actor=actor, revision=report.experiment.revision)
             concluded = self._experiments.get(experiment.id)
             finished = self._finish(concluded, actor)
@@ -165,47 +214,3 @@ class ExperimentKeeper:
         because = Actor(actor.name, actor.request_id, "Thompson sampling")
         self._experiments.reweight(experiment.id, weights, actor=because, revision=experiment.revision)
         return "reweighted"
-
-    def _conclusion(
-        self,
-        report: Report,
-        actor: Actor,
-        winner: str | None,
-        verdict: Verdict | None,
-        *,
-        automatic: bool = False,
-    ) -> Conclusion:
-        decision, id = report.decision, report.experiment.id
-        if winner is not None and verdict not in (None, Verdict.SHIP):
-            raise InvalidInput("a winner ships: no other verdict goes with it", what="verdict", requested=str(verdict))
-        if winner is None and verdict is Verdict.SHIP and decision.arm is None:
-            raise InvalidInput("shipping needs a winner", what="winner", remedy="name the arm")
-        asked = Verdict.SHIP if winner is not None else verdict
-        if asked is Verdict.CONTINUE:
-            raise InvalidInput("to continue is no end", what="verdict", requested=Verdict.CONTINUE.value)
-        chosen = winner or (decision.arm if asked in (None, Verdict.SHIP) else None)
-        overruled = asked is not None and (asked, chosen) != (decision.verdict, decision.arm)
-        if overruled and not (actor.reason or "").strip():
-            raise InvalidInput(
-                f"the rule says {decision.verdict.value!r}: deciding otherwise needs a reason",
-                what="reason",
-                remedy="say why with --reason",
-            )
-        if asked is None and not decision.final:
-            raise Conflict(
-                f"it is too early to conclude {id!r}: {'; '.join(decision.reasons)}",
-                what="id",
-                requested=id,
-                remedy="wait, or end it yourself with --winner ARM or --verdict inconclusive, and a --reason",
-            )
-        reasons = decision.reasons
-        if overruled:
-            reasons = (f"decided by {actor.name}: {actor.reason}", f"the rule said: {decision.verdict.value}", *reasons)
-        return Conclusion(
-            verdict=asked or decision.verdict,
-            winner=chosen,
-            reasons=reasons,
-            at=self._clock.now(),
-            by=actor.name,
-            automatic=automatic,
-        )

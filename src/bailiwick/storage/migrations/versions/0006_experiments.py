@@ -54,9 +54,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=300), nullable=False),
         sa.Column("state", JSON, nullable=False),
         sa.Column("at", INSTANT, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["experiment"], ["experiment.id"], name=op.f("fk_experiment_evidence_experiment")
-        ),
+        sa.ForeignKeyConstraint(["experiment"], ["experiment.id"], name=op.f("fk_experiment_evidence_experiment")),
         sa.PrimaryKeyConstraint("experiment", "name", name=op.f("pk_experiment_evidence")),
     )
     op.execute(f"CREATE VIEW ab_tests AS SELECT {_LISTED} FROM experiment WHERE kind IN ('ab', 'aa')")
