@@ -147,8 +147,7 @@ class ExperimentService:
             slots = self._traffic.reserve(connection, design.domain, design.layer, id, design.coverage)
             self._traffic.place(connection, plans.first_plan(present, slots), actor=actor)
             changed = replace(present, started_at=now, epochs=(plans.first_epoch(present, now),))
-            self._save(connection, Step.START, present, changed, actor)
-        return changed
+            return self._save(connection, Step.START, present, changed, actor)
 
     def pause(self, id: str, *, actor: Actor, revision: int | None = None) -> Experiment:
         """Expose nobody for now. The layer's slots become free for others; what came in is kept.
