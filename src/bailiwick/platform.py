@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bailiwick.graph.ports import GraphStore
     from bailiwick.metrics.prometheus import Family
     from bailiwick.metrics.service import MetricsService
+    from bailiwick.metrics.upkeep import Upkeep
     from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.service import RegistryService
     from bailiwick.traffic.service import TrafficService
@@ -219,6 +220,8 @@ class Platform:
             self.database,
             self.clock,
             requests_kept=timedelta(days=self.settings.requests_kept_days),
+            minutes_kept=timedelta(days=self.settings.minutes_kept_days),
+            hours_kept=timedelta(days=self.settings.hours_kept_days),
             events_kept=timedelta(days=self.settings.exposures_kept_days),
             unit_key=self.settings.unit_key.get_secret_value().encode() if self.settings.unit_key else None,
             capacity=self.settings.metrics_queue,
@@ -274,6 +277,14 @@ class Platform:
             return []
 
     @cached_property
+    def metrics_upkeep(self) -> Upkeep:
+        """Tallies and compacts in the background once it is started, in one process of many."""
+        from bailiwick.metrics.upkeep import Chore, Upkeep
+
+        tally = Chore("tally", self.metrics.experiments.tally_all, self.settings.metrics_interval_s)
+        return Upkeep(self.leases, [tally, Chore("compact", self.metrics.compact, 60.0)])
+
+    @cached_property
     def experiments(self) -> ExperimentService:
         """Experiments and their life."""
         from bailiwick.experiments.service import ExperimentService
@@ -308,8 +319,20 @@ class Platform:
 
         return ExperimentKeeper(self.experiments, self.experiment_analyst, self.delivery, self.traffic, self.clock)
 
+    @cached_property
+    def experiments_upkeep(self) -> Upkeep:
+        """Concludes and reweights experiments in the background once it is started, in one process of many."""
+        from bailiwick.governance.audit import Actor
+        from bailiwick.metrics.upkeep import Chore, Upkeep
+
+        def tick() -> object:
+            return self.experiment_keeper.tick(Actor("keeper"))
+
+        chore = Chore("tick", tick, self.settings.experiments_interval_s)
+        return Upkeep(self.leases, [chore], lease="experiments.upkeep")
+
     def close(self) -> None:
         """Give back every connection that was opened."""
-        for name in ("domain_watch", "metrics", "graph", "cache", "database"):
+        for name in ("experiments_upkeep", "metrics_upkeep", "domain_watch", "metrics", "graph", "cache", "database"):
             if name in self.__dict__:
                 self.__dict__[name].close()

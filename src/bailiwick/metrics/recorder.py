@@ -9,6 +9,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 
 from bailiwick.clock import Clock
 from bailiwick.errors import BailiwickError
@@ -28,6 +29,7 @@ from bailiwick.metrics.window import Row, Window
 _log = logging.getLogger(__name__)
 
 _MAX_ROWS = 20_000
+_AHEAD = timedelta(hours=1)
 
 Item = Observation | ServedRequest | Exposed
 
@@ -41,6 +43,7 @@ class Recorder:
         clock: says which minutes are over.
         capacity: items that wait at most; also requests and exposures that are kept for a store that is away.
         interval_s: pause between two batches.
+        oldest: observations from before are refused or, where the store was away for so long, dropped.
     """
 
     def __init__(
@@ -50,7 +53,9 @@ class Recorder:
         *,
         capacity: int = 100_000,
         interval_s: float = 1.0,
+        oldest: timedelta = timedelta(days=2),
     ) -> None:
+        self._oldest = oldest
         self._write = write
         self._clock = clock
         self._capacity = capacity
@@ -83,6 +88,8 @@ class Recorder:
         """Write everything that was taken until now. False when the store did not take it; nothing is lost by that."""
         with self._flush_lock:
             self._take_in([self._queue.popleft() for _ in range(len(self._queue))])
+            with self._count_lock:
+                self._dropped += self._window.forget(self._clock.now() - self._oldest)
             rows, requests, exposures = self._window.dirty(), self._requests, self._exposures
             if not rows and not requests and not exposures:
                 return True
@@ -96,6 +103,11 @@ class Recorder:
             self._requests, self._exposures = [], []
             self._window.written(self._clock.now())
             return True
+
+    def is_timely(self, at: datetime) -> bool:
+        """Whether observations of an instant are taken."""
+        now = self._clock.now()
+        return now - self._oldest <= at <= now + _AHEAD
 
     def counts(self) -> RecorderCounts:
         """What became of the items so far."""
@@ -172,7 +184,7 @@ class Recorder:
 
     def _recordable(self, observations: Iterable[Observation]) -> list[Observation]:
         offered = list(observations)
-        taken = [each for each in offered if is_recordable(each)]
+        taken = [each for each in offered if is_recordable(each) and self.is_timely(each.at)]
         self._refused += len(offered) - len(taken)
         return taken
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    false,
     func,
     select,
     text,
@@ -35,6 +36,8 @@ from bailiwick.metrics.sketch import Sketch
 from bailiwick.metrics.window import Row as WindowRow
 from bailiwick.storage.database import Database
 from bailiwick.storage.schema import Json, UtcDateTime, metadata
+
+_FRESH = text("NOT compacted")
 
 metric_rollup = Table(
     "metric_rollup",
@@ -52,7 +55,9 @@ metric_rollup = Table(
     Column("minimum", Float(53), nullable=False),
     Column("maximum", Float(53), nullable=False),
     Column("sketch", LargeBinary, nullable=False),
+    Column("compacted", Boolean, nullable=False, server_default=false()),
     Index("ix_metric_rollup_series", "domain", "minute", "metric"),
+    Index("ix_metric_rollup_fresh", "minute", sqlite_where=_FRESH, postgresql_where=_FRESH),
 )
 
 request_log = Table(
@@ -99,14 +104,10 @@ def write_rows(database: Database, connection: Connection, writer: str, rows: Se
                 "writer": writer,
                 "part": row.part,
                 **asdict(row.key),
-                "count": row.rollup.count,
-                "total": row.rollup.total,
-                "squares": row.rollup.squares,
-                "minimum": row.rollup.minimum,
-                "maximum": row.rollup.maximum,
-                "sketch": row.rollup.sketch.to_bytes(),
+                **rollup_row(row.rollup),
+                "compacted": False,
             }
-            for row in rows
+            for row in sorted(rows, key=lambda each: each.part)
         ],
     )
 
@@ -153,7 +154,7 @@ def points(
             query = query.where(column == wanted)
     found: dict[SeriesKey, list[Rollup]] = {}
     for row in connection.execute(query.order_by(table.minute, table.version, table.arm, table.metric)):
-        found.setdefault(_key(row), []).append(_rollup(row))
+        found.setdefault(point_key(row), []).append(rollup_of(row))
     return [Point(key, Rollup.merged(rollups)) for key, rollups in found.items()]
 
 
@@ -220,11 +221,25 @@ def purge_requests(connection: Connection, before: datetime) -> int:
     return connection.execute(delete(request_log).where(request_log.c.at < before)).rowcount
 
 
-def _key(row: Row[Any]) -> SeriesKey:
+def rollup_row(rollup: Rollup) -> dict[str, Any]:
+    """The columns of a rollup."""
+    return {
+        "count": rollup.count,
+        "total": rollup.total,
+        "squares": rollup.squares,
+        "minimum": rollup.minimum,
+        "maximum": rollup.maximum,
+        "sketch": rollup.sketch.to_bytes(),
+    }
+
+
+def point_key(row: Row[Any]) -> SeriesKey:
+    """What a row of minutes is about."""
     return SeriesKey(row.domain, row.version, row.arm, row.metric, row.minute)
 
 
-def _rollup(row: Row[Any]) -> Rollup:
+def rollup_of(row: Row[Any]) -> Rollup:
+    """The rollup in a row, read back."""
     # "count" is a method of every row
     values = row._mapping
     return Rollup(

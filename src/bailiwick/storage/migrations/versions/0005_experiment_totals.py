@@ -131,6 +131,23 @@ def upgrade() -> None:
         sa.Column("covariates_until", INSTANT, nullable=True),
         _key("experiment_terms", "experiment"),
     )
+    op.create_table(
+        "metric_history",
+        _text("resolution", 10),
+        _text("domain", 64),
+        sa.Column("at", INSTANT, nullable=False),
+        _text("metric", 200),
+        _text("version", 200),
+        _text("arm", 200),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        *(sa.Column(name, sa.Float(53), nullable=False) for name in ("total", "squares", "minimum", "maximum")),
+        sa.Column("sketch", sa.LargeBinary(), nullable=False),
+        _key("metric_history", "resolution", "domain", "at", "metric", "version", "arm"),
+    )
+    with op.batch_alter_table("metric_rollup") as batch:
+        batch.add_column(sa.Column("compacted", sa.Boolean(), nullable=False, server_default=sa.false()))
+    fresh = sa.text("NOT compacted")
+    op.create_index("ix_metric_rollup_fresh", "metric_rollup", ["minute"], sqlite_where=fresh, postgresql_where=fresh)
     with op.batch_alter_table("request_log") as batch:
         batch.add_column(_text("unit", 32, nullable=True))
         batch.add_column(sa.Column("outcomes", JSON, nullable=True))
@@ -148,7 +165,11 @@ def downgrade() -> None:
     with op.batch_alter_table("request_log") as batch:
         batch.drop_column("outcomes")
         batch.drop_column("unit")
+    op.drop_index("ix_metric_rollup_fresh", "metric_rollup")
+    with op.batch_alter_table("metric_rollup") as batch:
+        batch.drop_column("compacted")
     for table in (
+        "metric_history",
         "experiment_terms",
         "experiment_arm",
         "experiment_total",
