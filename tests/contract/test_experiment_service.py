@@ -57,7 +57,7 @@ def test_experiment__whole_life__places_withdraws_and_audits(trials: Trials) -> 
     actions = [action for action, subject in trials.estate.actions() if subject == f"experiment:{id}"]
     assert [action for action in reversed(actions) if action.startswith("experiment.")] == [
         f"experiment.{verb}"
-        for verb in "create start pause resume reweight reweight reweight override conclude archive".split()
+        for verb in ("create", "start", "pause", "resume", *["reweight"] * 3, "override", "conclude", "archive")
     ]
 
 

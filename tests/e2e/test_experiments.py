@@ -59,9 +59,7 @@ def _version(platform: Platform, examples: list[LabelledText]) -> str:
     model = family().train(examples, (), seed=1)
     artefact = platform.registry.store_model(model)
     with platform.database.write() as connection:
-        made = platform.registry.register(
-            connection, ADA, domain="cards", family=model.card.family, artefact=artefact
-        )
+        made = platform.registry.register(connection, ADA, domain="cards", family=model.card.family, artefact=artefact)
         platform.registry.record_metrics(connection, made.id, GOOD, ADA)
     return made.id
 

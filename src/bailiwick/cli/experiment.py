@@ -32,7 +32,7 @@ from bailiwick.cli.experiment_options import (
     guardrail_document,
 )
 from bailiwick.cli.experiment_views import one_line, print_power, print_report
-from bailiwick.errors import InvalidInput
+from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.experiments.document import experiment_document, parse_design
 from bailiwick.experiments.model import Experiment, Kind, State, Verdict
 from bailiwick.experiments.planning import MetricHistory, check_power
@@ -46,7 +46,7 @@ app = typer.Typer(
 
 
 @app.command(
-    epilog="Examples:  bailiwick experiment create new-model cards --arm control=cards-v1 --arm treatment=cards-v2 "
+    epilog="Examples:  bailiwick experiment create new-model cards --arm control=serving --arm treatment=newest "
     "--metric correct --minimum-effect 2%  |  bailiwick experiment create --file design.toml  |  add  --guardrail "
     "latency_ms:p95=10% --guardrail failed=0.01 --automatic --deploy"
 )
@@ -62,7 +62,8 @@ def create(
         str | None, typer.Option(help="Smallest improvement that matters: 0.02, or 5% of the control's value.")
     ] = None,
     arm: Annotated[
-        list[str] | None, typer.Option(help="NAME=VERSION, or NAME for whatever serves; the first is the control.")
+        list[str] | None,
+        typer.Option(help="NAME=VERSION; VERSION may be `serving` or `newest`. The first arm is the control."),
     ] = None,
     weight: Annotated[
         list[str] | None, typer.Option(help="NAME=PERCENT of the users; equal shares by default.")
@@ -84,6 +85,9 @@ def create(
     power: Power = 0.8,
     feedback_hours: Annotated[float, typer.Option(help="How long after an answer feedback counts.")] = 72.0,
     burn_in: Annotated[int, typer.Option(help="Users per arm before anything is decided.")] = 200,
+    burn_in_events: Annotated[
+        int, typer.Option(help="Successes and failures per arm that a yes-or-no metric must have shown before.")
+    ] = 25,
     automatic: Annotated[bool, typer.Option("--automatic", help="Conclude by the rule without asking.")] = False,
     deploy: Annotated[bool, typer.Option("--deploy", help="Deploy the winner when concluding.")] = False,
     floor: Annotated[float, typer.Option(help="Percent that every arm of a bandit keeps.")] = 10.0,
@@ -117,7 +121,7 @@ def create(
             "kind": kind.value if kind else None,
             "primary": goal_document(metric or ""),
             "minimum_effect": minimum_effect,
-            "arms": arm_documents(arm or (), weight or (), parameter or ()),
+            "arms": _resolved(ctx, domain or "", arm_documents(arm or (), weight or (), parameter or ())),
             "guardrails": [guardrail_document(word) for word in guardrail or ()],
             "secondary": [goal_document(word) for word in secondary or ()],
             "unit": unit,
@@ -130,6 +134,7 @@ def create(
             "power": power,
             "feedback_hours": feedback_hours,
             "burn_in_units": burn_in,
+            "burn_in_events": burn_in_events,
             "automatic": automatic,
             "deploy": deploy,
             "floor": floor,
@@ -266,7 +271,8 @@ def add_arm(
     revision: Revision = None,
 ) -> None:
     """Let one more arm take part. Opens an epoch."""
-    [document] = arm_documents([arm], (), parameter or ())
+    domain = flags(ctx).platform.experiments.get(id).design.domain
+    [document] = _resolved(ctx, domain, arm_documents([arm], (), parameter or ()))
     made = flags(ctx).platform.experiments.add_arm(
         id,
         Arm(document["name"], document["version"], document["parameters"]),
@@ -360,8 +366,8 @@ def export(
 
 
 @app.command(
-    epilog="Examples:  bailiwick experiment power cards --metric correct --minimum-effect 2%  |  bailiwick experiment power "
-    "cards --metric correct --minimum-effect 0.02 --mean 0.8 --deviation 0.4 --per-day 5000"
+    epilog="Examples:  bailiwick experiment power cards --metric correct --minimum-effect 2%  |  bailiwick experiment "
+    "power cards --metric correct --minimum-effect 0.02 --mean 0.8 --deviation 0.4 --per-day 5000"
 )
 def power(
     ctx: typer.Context,
@@ -403,6 +409,25 @@ def power(
         print_json({"power": plain(asdict(check)) if check else None})
     else:
         print_power(check, design.primary.metric, max_days)
+
+
+def _resolved(ctx: typer.Context, domain: str, arms: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Arms with the ids of the versions that ``serving`` and ``newest`` stand for."""
+    platform = flags(ctx).platform
+    for arm in arms:
+        if arm["version"] == "newest":
+            arm["version"] = platform.delivery.find(domain).id
+        elif arm["version"] == "serving":
+            plan = platform.traffic.plan(domain)
+            if plan is None:
+                raise NotFound(
+                    f"nothing is deployed in {domain!r}",
+                    what="domain",
+                    requested=domain,
+                    remedy=f"deploy its newest version with `bailiwick deploy {domain}`",
+                )
+            arm["version"] = max(plan.weights, key=lambda version: plan.weights[version])
+    return arms
 
 
 def _look(ctx: typer.Context, report: Report, live: Live | None) -> None:

@@ -17,8 +17,8 @@ from bailiwick.traffic.model import SLOTS
 def next_weights(experiment: Experiment, analysis: Analysis) -> dict[str, int] | None:
     """The weights of the next epoch; None while nothing is decided yet, or the present epoch counts for nothing.
 
-    An epoch counts once every arm has come through the burn-in in it: reweighting earlier would cut the data into pieces
-    that are too small to be compared.
+    An epoch counts once every arm has come through the burn-in in it: reweighting earlier would cut the data into
+    pieces that are too small to be compared.
     """
     present = experiment.present
     best = {rank.arm: rank.best for rank in analysis.ranking}

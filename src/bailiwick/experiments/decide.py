@@ -5,8 +5,8 @@ The rule, in order:
 1. Before the burn-in nothing is decided.
 2. When every treatment does damage (significantly worse on the primary metric, or a guardrail breached): ``stop-harm``.
 3. When the arms did not get the units that they should have got, the data cannot be trusted: ``inconclusive``.
-4. An A/A experiment never ships; it ends with ``keep-control`` at the planned sample, or ``inconclusive`` where its equal
-   arms differ.
+4. An A/A experiment never ships; it ends with ``keep-control`` at the planned sample, or ``inconclusive`` where its
+   equal arms differ.
 5. A treatment that is significantly better, and is shown to hold every guardrail, ships; of several the best one.
 6. When no treatment can be better by the minimum effect any more: ``keep-control``.
 7. When the time is up: ``inconclusive``. Until then: ``continue``.

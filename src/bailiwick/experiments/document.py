@@ -1,4 +1,4 @@
-"""Designs as documents (a TOML or JSON file, flags, a request body), and experiments as JSON. Shares are in percent here.
+"""Designs as documents (a TOML or JSON file, flags, a request body), and experiments as JSON. Shares are in percent.
 
 This is the edge where bytes become designs: the shape and the size of everything is checked here, its sense in
 `bailiwick.experiments.design`.

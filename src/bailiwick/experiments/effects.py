@@ -1,4 +1,4 @@
-"""Treatments against the control on one metric, in three views: at one look, at every look together, and as a belief. Pure."""
+"""Treatments against the control on one metric: at one look, at every look together, and as a belief. Pure."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def arm_effect(compared: Compared, p: float, *, significant: bool) -> ArmEffect:
 
 
 def estimates(experiment: Experiment, totals: Totals, metric: str) -> list[ArmEstimate]:
-    """Every arm's value with its interval at one look, as if all arms had had the same mix of epochs where that can be."""
+    """Every arm's value with its interval at one look, in the same mix of epochs where that can be."""
     arms = [arm.name for arm in experiment.arms]
     strata = [[totals.of(metric, arm)[epoch] for arm in arms] for epoch in range(totals.epochs)]
     mixed = post_stratified(strata).arms if totals.epochs > 1 else ()

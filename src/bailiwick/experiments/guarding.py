@@ -1,9 +1,9 @@
 """Guardrails: has a treatment worsened by more than the margin, and is it shown that it has not? Pure.
 
-Both questions are one-sided tests at every look together. The treatment is held against the *limit*: the control moved by
-the margin (absolute), or scaled by it (relative, so that the control's own uncertainty counts). Beyond the limit shown:
-the guardrail is breached; the level of that test is split over all guardrails and arms, so that a false alarm stops at
-most ``1 - level`` of all harmless experiments. Within the limit shown: it holds; every guardrail must, so nothing is split.
+Both questions are one-sided tests at every look together. The treatment is held against the *limit*: the control moved
+by the margin (absolute), or scaled by it (relative, so that the control's own uncertainty counts). Shown beyond the
+limit: breached; the level of that test is split over all guardrails and arms, so that a false alarm stops at most
+``1 - level`` of all harmless experiments. Shown within the limit: it holds; every guardrail must, so nothing is split.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _rare(
 ) -> GuardrailFinding | None:
     """The exact test of two rates, where events are too few for the asymptotic one; None where they are not.
 
-    Epochs are pooled, and values are taken to be independent: with a handful of failures there is nothing else to go by.
+    Epochs are pooled, and values are taken to be independent: a handful of failures gives nothing else to go by.
     """
     control, level = experiment.design.control.name, experiment.design.rule.level
     ours, theirs = totals.pooled(guardrail.metric, control), totals.pooled(guardrail.metric, arm)

@@ -35,7 +35,7 @@ _TABLE: dict[Step, dict[State, State]] = {
 
 _REMEDIES = {
     State.DRAFT: "start it with `bailiwick experiment start {id}`",
-    State.RUNNING: "pause it with `bailiwick experiment pause {id}`, or end it with `bailiwick experiment conclude {id}`",
+    State.RUNNING: "pause it with `bailiwick experiment pause {id}`, or end it with `... conclude {id}`",
     State.PAUSED: "go on with `bailiwick experiment resume {id}`",
     State.CONCLUDED: "see `bailiwick experiment show {id}`; create another experiment to ask again",
     State.ARCHIVED: "create another experiment to ask again",

@@ -1,10 +1,10 @@
 """How many units, and how long: answered before the experiment is created, with the test that will decide. Pure.
 
-The verdict comes from an always-valid test that is tuned to the planned sample. At that sample its critical value is
-``z = sqrt(2 (k + 1) / k * ln(sqrt(k + 1) / a))`` standard errors, ``k = -2 ln a + ln(1 - 2 ln a)`` (Waudby-Smith et al.,
-"Time-uniform central limit theory and asymptotic confidence sequences", AoS 2024, arXiv 2103.06476, section 2
+The verdict comes from an always-valid test, tuned to the planned sample. At that sample its critical value is
+``z = sqrt(2 (k + 1) / k * ln(sqrt(k + 1) / a))`` standard errors, ``k = -2 ln a + ln(1 - 2 ln a)`` (Waudby-Smith and
+others, "Time-uniform central limit theory and asymptotic confidence sequences", AoS 2024, arXiv 2103.06476, section 2
 with the tuning of appendix B.2). With ``n`` units over all arms and shares ``w``, the squared standard error of a
-difference is ``s^2 / n * (1 / w_control + 1 / w_treatment)``, so that ``n`` follows from the power. Sample size, effect and
+difference is ``s^2 / n * (1 / w_control + 1 / w_treatment)``, so ``n`` follows from the power. Sample size, effect and
 duration are one curve read in three directions.
 """
 
