@@ -196,7 +196,7 @@ def _print_guardrails(report: Report) -> None:
     for each in report.analysis.guardrails:
         metric = each.name.split(" ")[0]
         said = {Standing.HOLDS: "holds", Standing.OPEN: "open", Standing.BREACHED: "BREACHED"}[each.standing]
-        margin = f"{number(each.margin, metric)}{unit(metric)}"
+        margin = f"{number(each.margin, metric)}{unit(metric)}" if math.isfinite(each.margin) else "not known yet"
         rows.append((each.name, each.arm, bounds(each.worsening, metric), margin, said))
     print_table("Guardrails", ("guardrail", "arm", "worse by", "allowed", "stands"), rows)
 

@@ -103,7 +103,7 @@ class GuardrailFinding:
 
     Args:
         worsening: how much worse than the control, positive is worse; at every look together.
-        margin: in the metric's unit.
+        margin: in the metric's unit; NaN while it is a share of a value that is not known.
         p_harm: that it worsens by no more than the margin.
         p_holds: that it worsens by the margin or more.
     """

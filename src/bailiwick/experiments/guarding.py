@@ -35,7 +35,7 @@ def watch_mean(
         else (Alternative.GREATER, Alternative.LESS)
     )
     base = totals.pooled(metric, control)
-    margin = guardrail.margin * abs(base.mean) if guardrail.relative and base.count else guardrail.margin
+    margin = guardrail.margin * abs(base.mean) if guardrail.relative else guardrail.margin
     found, carried = [], {}
     for arm in treatments(experiment):
         theirs = totals.of(metric, arm)

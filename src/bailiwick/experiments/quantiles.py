@@ -59,7 +59,7 @@ def _finding(
         name=guardrail.name,
         arm=arm,
         worsening=Interval(estimate, least * size, most * size),
-        margin=guardrail.margin * size if math.isfinite(size) else guardrail.margin,
+        margin=guardrail.margin * size,
         p_harm=1 - split if breached else 1.0,
         p_holds=1 - experiment.design.rule.level if holds else 1.0,
         standing=standing,
