@@ -1,8 +1,8 @@
 """A/A experiments replayed through the real thing: service, assignment, recorder, tally, analysis and decision.
 
-Many A/A experiments run at once, each in a layer of its own, so that every one of them divides the same users anew by
-its own salts; what a user's request shows has nothing to do with any of them. Each is looked at again and again. A verdict
-that finds a difference, or users missing, is a false one. Over HTTP the same happens with a server between.
+Many A/A experiments run at once, each in a layer of its own, so that every one of them divides the same users anew, by
+salts of its own; what a user's request shows has nothing to do with any of them. Each is looked at again and again. A
+verdict that finds a difference, or users missing, is a false one. Over HTTP the same happens with a server between.
 """
 
 from __future__ import annotations
