@@ -13,7 +13,7 @@ from bailiwick.statistics.closed_testing import closed_mean
 from bailiwick.statistics.confidence_sequence import Tuning, Watch, compare
 from bailiwick.statistics.group_sequential import boundaries
 from bailiwick.statistics.moments import UnitMoments
-from bailiwick.statistics.non_inferiority import Margin, guard
+from bailiwick.statistics.guardrail import Margin, guard
 from bailiwick.statistics.quantile_sequence import Empirical, compare_quantiles
 from bailiwick.statistics.sample_ratio import sample_ratio
 from bailiwick.statistics.score import Support

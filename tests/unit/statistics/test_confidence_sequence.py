@@ -11,7 +11,7 @@ from bailiwick.errors import InvalidInput
 from bailiwick.statistics.confidence_sequence import Tuning, Watch, compare
 from bailiwick.statistics.effect import Alternative
 from bailiwick.statistics.moments import UnitMoments
-from bailiwick.statistics.non_inferiority import GuardrailWatch, Margin, guard
+from bailiwick.statistics.guardrail import GuardrailWatch, Margin, guard
 from bailiwick.statistics.normal_mixture import (
     bound,
     bound_above,
