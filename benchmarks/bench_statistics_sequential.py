@@ -12,8 +12,8 @@ import numpy as np
 from bailiwick.statistics.closed_testing import closed_mean
 from bailiwick.statistics.confidence_sequence import Tuning, Watch, compare
 from bailiwick.statistics.group_sequential import boundaries
-from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.guardrail import Margin, guard
+from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.quantile_sequence import Empirical, compare_quantiles
 from bailiwick.statistics.sample_ratio import sample_ratio
 from bailiwick.statistics.score import Support

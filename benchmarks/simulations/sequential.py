@@ -42,10 +42,9 @@ _CELLS = 500_000
 
 def records(repetitions: int = 10_000, seed: int = 1) -> list[dict[str, Any]]:
     """Every cell, as records of the benchmark; rates in per cent."""
-    generator = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
-    for part in (_watched_alone, _returning, _coverage, _exact, _families, _shares, _power):
-        rows += part(generator, repetitions)
+    for number, part in enumerate(PARTS):
+        rows += part(np.random.default_rng(seed + number), repetitions)
     return rows
 
 
@@ -294,3 +293,7 @@ def _harmed_at_the_margin(generator: np.random.Generator, repetitions: int) -> i
         s = -(process.difference + 0.1) * np.sqrt(process.information * process.clock)
         hits += int(_ever(np.where(process.counted, log_e_value_above(s, process.clock, rho), 0.0)).sum())
     return hits
+
+
+PARTS = (_watched_alone, _returning, _coverage, _exact, _families, _shares, _power)
+"""Each with a seed of its own, so that one can be run again alone."""

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from bailiwick.errors import InvalidInput
 from bailiwick.statistics.confidence_sequence import Tuning, Watch, compare
 from bailiwick.statistics.effect import Alternative
-from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.guardrail import GuardrailWatch, Margin, guard
+from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.normal_mixture import (
     bound,
     bound_above,
