@@ -160,7 +160,7 @@ def _exact(generator: np.random.Generator, repetitions: int) -> list[dict[str, A
         treated = np.cumsum(generator.random((repetitions, 300)) < share, axis=1)
         e_values = log_e_value_more(np.arange(1, 301) - treated, treated, share)
         rows.append(_share(int(_ever(e_values).sum()), repetitions, f"errors ever worse, A/A, {share:.0%} treated"))
-    few = max(50, repetitions // 20)
+    few = max(50, repetitions // 40)
     missed = 0
     for _ in range(few):
         missed += bool((log_capital(generator.beta(8, 2, 400), [0.8]) >= -math.log(ALPHA)).any())
