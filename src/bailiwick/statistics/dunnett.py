@@ -23,10 +23,10 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtri, gammaln, ndtr, ndtri, stdtrit
+from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.effect import Alternative, Effect, require_level, unknown_effect
+from bailiwick.statistics.effect import Alternative, Effect, require_confidence, unknown_effect
 from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.root import find_root
 from bailiwick.statistics.welch import ArmEstimate, estimate_arm, lift_interval
@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 
 # From here on the estimated deviation is the true one to more digits than the rule gives.
 _LARGE = 1e7
+_FEW = 60.0
 _REACH = 9.0
 _LARGEST_LOADING = 0.9998
 
@@ -68,7 +69,7 @@ def dunnett(
     """
     if not treatments:
         raise InvalidInput("no treatment to compare", what="treatments", requested=0, allowed="at least one")
-    require_level(level)
+    require_confidence(level)
     arms = [estimate_arm(arm) for arm in (control, *treatments)]
     if pooled:
         arms, freedom_of_all = _pool((control, *treatments), arms)
@@ -109,8 +110,8 @@ def dunnett_probability(
     given = np.clip(np.asarray(loadings, np.float64), 0.0, _LARGEST_LOADING)
     # equal arms are the usual case: one factor to a power instead of a factor each
     distinct, multiplicity = np.unique(given, return_counts=True)
-    # the narrower the step that a factor makes along z, the more nodes
-    nodes, weights = _normal_rule(96 * math.ceil(0.3 / math.sqrt(1 - distinct[-1] ** 2)))
+    # the narrower the step that a factor makes along z, the more panels
+    nodes, weights = _normal_rule(2 * math.ceil(0.65 / math.sqrt(1 - distinct[-1] ** 2)))
     scales, scale_weights = _chi_rule(float(degrees_of_freedom))
     spread = np.sqrt(1 - distinct * distinct)
     shift = distinct[:, None] * nodes / spread[:, None]
@@ -138,7 +139,7 @@ def dunnett_quantile(
         degrees_of_freedom: as of `dunnett_probability`.
         two_sided: as of `dunnett_probability`.
     """
-    require_level(level)
+    require_confidence(level)
     given = np.asarray(loadings, np.float64)
     alpha = (1 - level) / 2 if two_sided else 1 - level
     # one comparison needs less, Bonferroni's is enough: the answer lies between
@@ -209,11 +210,12 @@ def _t_quantile(probability: float, freedom: float) -> float:
 
 
 @lru_cache(maxsize=16)
-def _normal_rule(count: int) -> tuple[Floats, Floats]:
+def _normal_rule(panels: int) -> tuple[Floats, Floats]:
     """Nodes and weights of a mean over a standard normal, which is nothing beyond nine deviations."""
-    nodes, weights = np.polynomial.legendre.leggauss(count)
-    nodes = nodes * _REACH
-    return nodes, weights * _REACH * np.exp(-nodes * nodes / 2) / math.sqrt(2 * math.pi)
+    local, weights = np.polynomial.legendre.leggauss(48)
+    half = _REACH / panels
+    nodes = ((2 * np.arange(panels) + 1 - panels)[:, None] * half + local * half).ravel()
+    return nodes, np.tile(weights, panels) * half * np.exp(-nodes * nodes / 2) / math.sqrt(2 * math.pi)
 
 
 @lru_cache(maxsize=256)
@@ -223,15 +225,12 @@ def _chi_rule(freedom: float) -> tuple[Floats, Floats]:
         return np.ones(1), np.ones(1)
     low = math.sqrt(float(chdtri(freedom, 1 - 1e-16)) / freedom)
     high = math.sqrt(float(chdtri(freedom, 1e-16)) / freedom)
-    nodes, weights = np.polynomial.legendre.leggauss(48)
-    nodes = low + (nodes + 1) / 2 * (high - low)
-    logs = (
-        math.log(2)
-        + freedom / 2 * math.log(freedom / 2)
-        - float(gammaln(freedom / 2))
-        + (freedom - 1) * np.log(nodes)
-        - freedom * nodes * nodes / 2
-    )
-    weights = weights * (high - low) / 2 * np.exp(logs)
-    # what the cut tails and rounding took, at most 1e-12, goes to all in proportion
+    # few degrees of freedom start with a broken power of s at zero; as a function of its fourth root they do not
+    bend, count = (4, 64) if freedom < _FEW else (1, 32)
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    roots = low ** (1 / bend) + (nodes + 1) / 2 * (high ** (1 / bend) - low ** (1 / bend))
+    nodes, weights = roots**bend, weights * (bend * roots ** (bend - 1))
+    logs = (freedom - 1) * np.log(nodes) - freedom * nodes * nodes / 2
+    weights = weights * np.exp(logs - logs.max())
+    # only their proportions matter: the length of the interval and what the cut tails took cancel
     return nodes, weights / weights.sum()

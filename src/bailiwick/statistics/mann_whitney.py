@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.effect import Alternative, require_level
+from bailiwick.statistics.effect import Alternative, require_confidence
 
 Floats = NDArray[np.float64]
 
@@ -80,7 +80,7 @@ def mann_whitney(
     Raises:
         InvalidInput: an arm is empty, or a value is not finite.
     """
-    require_level(level)
+    require_confidence(level)
     base, other = _values(control, "control"), _values(treatment, "treatment")
     n, m = len(base), len(other)
     exactly = n + m <= _MOST_EXACT if exact is None else exact
@@ -88,8 +88,7 @@ def mann_whitney(
     # U from the doubled rank sum of the treatment; all in halves, hence whole numbers until the end
     statistic = (int(doubled[n:].sum()) - m * (m + 1)) / 2
     if exactly:
-        cumulative = _exact_cumulative(doubled, m)
-        p_value = _exact_p_value(cumulative, statistic, alternative)
+        p_value = _exact_p_value(_exact_chances(doubled, m), statistic, alternative)
         inside = _exact_rank(n, m, level, alternative)
     else:
         error = math.sqrt(n * m / 12 * (n + m + 1 - ties / ((n + m) * (n + m - 1))))
@@ -136,23 +135,22 @@ def _doubled_ranks(values: Floats) -> tuple[NDArray[np.int64], float]:
     return doubled[places].astype(np.int64), float((sizes**3 - sizes).sum())
 
 
-def _exact_cumulative(doubled: NDArray[np.int64], m: int) -> Floats:
-    """``P(2 U <= u)`` for every u, given that every choice of m of the ranks is as likely."""
+def _exact_chances(doubled: NDArray[np.int64], m: int) -> Floats:
+    """``P(2 U = u)`` for every u, given that every choice of m of the ranks is as likely."""
     total = int(doubled.sum())
-    # ways[k, s]: choices of k ranks with doubled sum s, as a share of all choices so far, so that nothing overflows
+    # ways[k, s]: choices of k ranks with doubled sum s, halved at every rank, so that nothing overflows
     ways = np.zeros((m + 1, total + 1))
     ways[0, 0] = 1.0
     for rank in doubled:
         ways[1:, rank:] += ways[:-1, : total + 1 - rank].copy()
         ways /= 2.0
-    row = ways[m]
-    return np.asarray(np.cumsum(row[m * (m + 1) :]) / row.sum())
+    row = ways[m][m * (m + 1) :]
+    return np.asarray(row / row.sum())
 
 
-def _exact_p_value(cumulative: Floats, statistic: float, alternative: Alternative) -> float:
+def _exact_p_value(chances: Floats, statistic: float, alternative: Alternative) -> float:
     at = round(2 * statistic)
-    below = float(cumulative[at])
-    above = 1.0 - float(cumulative[at - 1]) if at > 0 else 1.0
+    below, above = float(chances[: at + 1].sum()), float(chances[at:].sum())
     if alternative is Alternative.GREATER:
         return min(1.0, above)
     if alternative is Alternative.LESS:
@@ -163,7 +161,7 @@ def _exact_p_value(cumulative: Floats, statistic: float, alternative: Alternativ
 def _exact_rank(n: int, m: int, level: float, alternative: Alternative) -> int:
     """How many differences lie outside each end of the interval; -1 where there are too few for the level."""
     tail = (1 - level) / (2 if alternative is Alternative.TWO_SIDED else 1)
-    cumulative = _exact_cumulative(2 * np.arange(1, n + m + 1), m)[::2]
+    cumulative = np.cumsum(_exact_chances(2 * np.arange(1, n + m + 1), m)[::2])
     # the largest c with P(U <= c) < tail: c differences on the wrong side of zero are still rejected
     return int(np.searchsorted(cumulative, tail, side="left")) - 1
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.effect import Alternative, Effect, require_level, unknown_effect
+from bailiwick.statistics.effect import Alternative, Effect, require_confidence, unknown_effect
 from bailiwick.statistics.fieller import fieller_interval, fieller_intervals
 from bailiwick.statistics.moments import UnitMoments
 
@@ -134,8 +134,7 @@ def compare_estimates(
     method: str = "welch",
 ) -> Effect:
     """The test of `welch` on estimates of two independent arms, however they were made."""
-    if not 0.0 < level < 1.0:
-        require_level(level)
+    require_confidence(level)
     variance = control.variance + treatment.variance
     if not 0.0 < variance < math.inf:
         return unknown_effect(method, control.mean, treatment.mean, level, alternative)
@@ -245,7 +244,7 @@ def welch_many(
         level: of the intervals.
         alternative: what is looked for.
     """
-    require_level(level)
+    require_confidence(level)
     (mean_0, variance_0, units_0), (mean_1, variance_1, units_1) = control, treatment
     difference, variance = mean_1 - mean_0, variance_0 + variance_1
     known = (variance > 0) & np.isfinite(variance)
