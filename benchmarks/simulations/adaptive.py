@@ -7,6 +7,7 @@ run all at once as arrays, with the formulas of `bailiwick.statistics` themselve
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from scipy.special import ndtri
 
 from bailiwick.statistics.bayesian import compare_arms, rank_arms
 from bailiwick.statistics.best_of import best_of_normals
-from bailiwick.statistics.beta_binomial import BetaBelief, rank_shares
+from bailiwick.statistics.bayesian_shares import BetaBelief, rank_shares
 from bailiwick.statistics.doubly_robust import half_width, score_sums
 from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.off_policy import Interval, Logged, doubly_robust, inverse_propensity, self_normalised
@@ -50,6 +51,27 @@ class Bandit:
     half_width: float
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One batch of all runs, and what is concluded after it.
+
+    Args:
+        allocation: share of each arm, shape ``(repetitions, arms)``.
+        units: of each arm in this batch.
+        totals: sums of rewards.
+        squares: sums of squared rewards.
+        difference: estimate over all batches, shape ``(repetitions,)``.
+        half_width: of its confidence sequence.
+    """
+
+    allocation: Floats
+    units: Floats
+    totals: Floats
+    squares: Floats
+    difference: Floats
+    half_width: Floats
+
+
 def thompson_runs(
     floor: float,
     *,
@@ -60,6 +82,7 @@ def thompson_runs(
     batches: int = 100,
     batch: int = 100,
     seed: int = 11,
+    observe: Callable[[Look], None] | None = None,
 ) -> Bandit:
     """Batched Thompson sampling with a floor, and what is concluded about arm 1 against arm 0 while it runs.
 
@@ -72,6 +95,7 @@ def thompson_runs(
         batches: how often traffic is re-allocated, and results are looked at.
         batch: units in each.
         seed: of the generator.
+        observe: is given every look.
     """
     generator = np.random.default_rng(seed)
     truth = np.zeros(arms) if share is None else np.full(arms, share)
@@ -93,6 +117,8 @@ def thompson_runs(
         count = float(number * batch)
         variance = np.maximum(0.0, score_squares - score * score / count) / (count - 1)
         half = half_width(count, variance, float(batches * batch), 0.95)
+        if observe is not None:
+            observe(Look(allocation, new, total, square, score / count, half))
         plain_missed = _plain_misses(units, totals, squares, effect)
         ready = (units[:, :2] >= BURN_IN.units).all(axis=1)
         if share is not None:
@@ -252,7 +278,8 @@ def off_policy_runs(repetitions: int, decisions: int = 1000, seed: int = 16) -> 
         logging = np.where(np.arange(actions) == (context[:, None] + 1) % actions, 0.4, 0.15)
         proposed = np.where(np.arange(actions) == context[:, None], 0.9, 0.025)
         truth = 0.9 * 0.7 + 0.1 * 0.3
-        action = (generator.random(decisions)[:, None] > np.cumsum(logging, axis=1)).sum(axis=1).clip(0, actions - 1)
+        before = np.cumsum(logging, axis=1)[:, :-1]
+        action = (generator.random(decisions)[:, None] > before).sum(axis=1)
         rows = np.arange(decisions)
         reward = (generator.random(decisions) < chances[rows, action]).astype(np.float64)
         model = 0.8 * chances
