@@ -33,7 +33,7 @@ from bailiwick.errors import InvalidInput
 from bailiwick.statistics.effect import Alternative, Effect, require_level, unknown_effect
 from bailiwick.statistics.fieller import fieller_interval
 from bailiwick.statistics.moments import UnitMoments
-from bailiwick.statistics.normal_mixture import mixture_precision
+from bailiwick.statistics.normal_mixture import bound_above, mixture_precision
 from bailiwick.statistics.score import BurnIn, Score, Support, combine
 
 METHOD = "asymptotic confidence sequence"
@@ -152,14 +152,22 @@ def compare(
     score = combine(control, treatment, tuning.support, tuning.burn_in)
     if score.reason is not None and not score.information:
         return _nothing_new(control, treatment, tuning, state, score.reason)
-    state = _started(state, score, tuning.planned_units)
-    z = score.difference * math.sqrt(score.information)
-    sign = -1.0 if tuning.alternative is Alternative.LESS else 1.0
+    planned = state.planned_information or score.information * tuning.planned_units / score.units
+    clock = max(state.information, score.information)
     one_sided = tuning.alternative is not Alternative.TWO_SIDED
-    log_e = _log_e_value(sign * z, state, tuning.level, one_sided=one_sided)
-    boundary = _boundary(state, tuning.level, one_sided=one_sided)
-    state = replace(state, log_e_value=max(state.log_e_value, log_e))
-    state = _intersected(state, score, boundary, tuning.alternative)
+    rho = mixture_precision(planned, 1 - tuning.level, one_sided=one_sided)
+    z = score.difference * math.sqrt(score.information)
+    log_e = _log_e_value(-z if tuning.alternative is Alternative.LESS else z, clock, rho, one_sided=one_sided)
+    boundary = _boundary(clock, rho, 1 - tuning.level, one_sided=one_sided)
+    low, high, lift_low, lift_high = _intervals(score, boundary, tuning.alternative)
+    low, high = max(low, state.low), min(high, state.high)
+    lift_low, lift_high = max(lift_low, state.lift_low), min(lift_high, state.lift_high)
+    moved = low > high or lift_low > lift_high
+    if moved:
+        low, high, lift_low, lift_high = state.low, state.high, state.lift_low, state.lift_high
+    state = Watch(
+        planned, clock, max(state.log_e_value, log_e), low, high, lift_low, lift_high, moved=moved or state.moved
+    )
     return SequentialResult(_effect(score, state, tuning), _exp(log_e), state)
 
 
@@ -173,43 +181,25 @@ def _nothing_new(
     return SequentialResult(effect, 1.0, state, reason)
 
 
-def _started(state: Watch, score: Score, planned_units: float) -> Watch:
-    """Freeze the mixture's width at the first look that counts, and let the clock only run forwards."""
-    planned = state.planned_information or score.information * planned_units / score.units
-    return replace(state, planned_information=planned, information=max(state.information, score.information))
-
-
-def _precision(state: Watch, level: float, one_sided: bool) -> float:
-    return mixture_precision(state.planned_information or 1.0, 1 - level, one_sided=one_sided)
-
-
-def _log_e_value(z: float, state: Watch, level: float, *, one_sided: bool) -> float:
+def _log_e_value(z: float, clock: float, rho: float, *, one_sided: bool) -> float:
     """`normal_mixture.log_e_value` of one number, where the cost of arrays would matter."""
-    rho = _precision(state, level, one_sided)
-    whole = state.information + rho
-    squared = z * z * state.information / whole
+    whole = clock + rho
+    squared = z * z * clock / whole
     if not one_sided:
         return 0.5 * (math.log(rho / whole) + squared)
     return 0.5 * (math.log(4 * rho / whole) + squared) + float(log_ndtr(math.copysign(math.sqrt(squared), z)))
 
 
-def _boundary(state: Watch, level: float, *, one_sided: bool) -> float:
+def _boundary(clock: float, rho: float, alpha: float, *, one_sided: bool) -> float:
     """`normal_mixture.bound` of one number, in standard errors."""
-    rho = _precision(state, level, one_sided)
-    whole = state.information + rho
-    if not one_sided:
-        return math.sqrt(whole / state.information * (math.log(whole / rho) - 2 * math.log(1 - level)))
-    threshold = 0.5 * math.log(whole / (4 * rho)) - math.log(1 - level)
-    x = math.sqrt(2 * max(threshold, 0.0)) + 1.0
-    for _ in range(6):
-        log_below = float(log_ndtr(x))
-        slope = x + math.exp(-0.5 * x * x - log_below) / math.sqrt(2 * math.pi)
-        x -= (0.5 * x * x + log_below - threshold) / slope
-    return x * math.sqrt(whole / state.information)
+    if one_sided:
+        return float(bound_above(clock, alpha, rho)) / math.sqrt(clock)
+    whole = clock + rho
+    return math.sqrt(whole / clock * (math.log(whole / rho) - 2 * math.log(alpha)))
 
 
-def _intersected(state: Watch, score: Score, boundary: float, alternative: Alternative) -> Watch:
-    """The state with the intervals of this look in its intersections."""
+def _intervals(score: Score, boundary: float, alternative: Alternative) -> tuple[float, float, float, float]:
+    """Ends of the difference and of the lift at this look."""
     half = boundary / math.sqrt(score.information)
     lift = fieller_interval(
         score.difference, score.control, 1 / score.information, score.control_variance, score.covariance, boundary
@@ -217,14 +207,10 @@ def _intersected(state: Watch, score: Score, boundary: float, alternative: Alter
     low, high = score.difference - half, score.difference + half
     lift_low, lift_high = lift or (-math.inf, math.inf)
     if alternative is Alternative.GREATER:
-        high = lift_high = math.inf
+        return low, math.inf, lift_low, math.inf
     if alternative is Alternative.LESS:
-        low = lift_low = -math.inf
-    low, high = max(low, state.low), min(high, state.high)
-    lift_low, lift_high = max(lift_low, state.lift_low), min(lift_high, state.lift_high)
-    if low > high or lift_low > lift_high:
-        return replace(state, moved=True)
-    return replace(state, low=low, high=high, lift_low=lift_low, lift_high=lift_high)
+        return -math.inf, high, -math.inf, lift_high
+    return low, high, lift_low, lift_high
 
 
 def _effect(score: Score, state: Watch, tuning: Tuning) -> Effect:

@@ -1,8 +1,8 @@
 """The interval of a relative lift that belongs to the very test of the difference.
 
 A lift ``theta`` is in the interval when the test does not reject ``treatment - control = theta * |control|``. At
-``theta = 0`` that is the test of no difference, so the interval of the lift leaves out zero exactly when the interval of
-the difference does; the delta method's interval gives no such promise, and fails where the control is small.
+``theta = 0`` that is the test of no difference, so the interval of the lift leaves out zero exactly when that of the
+difference does; the delta method's interval gives no such promise, and fails where the control is small.
 
 Source: Fieller, "Some problems in interval estimation", JRSS B 16(2), 1954, pages 175 to 185.
 """
