@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))  # the servers and exa
 import servers
 from privacy_examples import ADA, CARDS, WHOLE, account, ledger
 
-from bailiwick.privacy.model import Cost
+from bailiwick.privacy.costs import Cost
 from bailiwick.storage.database import Database
 from bailiwick.storage.migrate import upgrade
 
@@ -30,7 +30,7 @@ RUNS = 3
 RESERVE = """
 import sys, time
 from privacy_examples import ADA, CARDS, ledger
-from bailiwick.privacy.model import Cost
+from bailiwick.privacy.costs import Cost
 from bailiwick.storage.database import Database
 
 url, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bailiwick.privacy.accounting import AdaptiveFilter, FixedPlan, Laplace
+from bailiwick.privacy.accounting.filter import AdaptiveFilter
+from bailiwick.privacy.accounting.plan import FixedPlan
+from bailiwick.privacy.accounting.steps import Laplace
 from bailiwick.privacy.mechanisms.counts import STEPS_PER_ROW, noisy_counts
 from bailiwick.privacy.mechanisms.noise import opendp
 from benchmarks.records import publish, record

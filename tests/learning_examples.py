@@ -50,6 +50,7 @@ class Learning:
 
     def __init__(self, database: Database, clock: Clock, folder: Path) -> None:
         self.database = database
+        self.clock = clock
         self.folder = folder
         self.audit = AuditTrail(database, clock)
         self.datasets = DatasetService(database, self.audit, clock)

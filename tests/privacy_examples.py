@@ -6,22 +6,13 @@ from datetime import UTC, datetime
 
 from bailiwick.clock import Clock, SystemClock
 from bailiwick.governance.audit import Actor, AuditTrail
+from bailiwick.privacy.accounts import Account, AccountKey
 from bailiwick.privacy.amounts import Amount
+from bailiwick.privacy.costs import Cost, Currency
 from bailiwick.privacy.ledger import Ledger
-from bailiwick.privacy.model import (
-    Account,
-    AccountKey,
-    Adjacency,
-    ColumnBounds,
-    Cost,
-    Currency,
-    Lifetime,
-    MechanismUse,
-    PrivacyUnit,
-    ReleasePlan,
-    ReleaseTerms,
-)
+from bailiwick.privacy.releases import MechanismUse, ReleasePlan
 from bailiwick.privacy.service import PrivacyService
+from bailiwick.privacy.terms import Adjacency, ColumnBounds, Lifetime, PrivacyUnit, ReleaseTerms
 from bailiwick.storage.database import Database
 
 ADA = Actor("ada")

@@ -11,21 +11,19 @@ from learning_examples import ADA
 from bailiwick.datasets.model import Dataset
 from bailiwick.datasets.readers import Columns
 from bailiwick.datasets.service import DatasetService
+from bailiwick.privacy.accounts import Account, AccountKey
+from bailiwick.privacy.costs import Cost, Currency
 from bailiwick.privacy.ledger import Ledger
-from bailiwick.privacy.model import (
-    Account,
-    AccountKey,
+from bailiwick.privacy.service import PrivacyService
+from bailiwick.privacy.terms import (
     Adjacency,
     Categories,
     ColumnBounds,
-    Cost,
-    Currency,
     Lifetime,
     PrivacySettings,
     PrivacyUnit,
     ReleaseTerms,
 )
-from bailiwick.privacy.service import PrivacyService
 
 UNIT = PrivacyUnit("unit", "bank-customers")
 LABELS = ("block_card", "exchange_rate", "open_account")

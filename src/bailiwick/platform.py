@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bailiwick.evaluation.private_metrics import PrivateMetrics
     from bailiwick.evaluation.service import EvaluationService
     from bailiwick.extraction.service import ExtractionService
+    from bailiwick.governance.transparency import TransparencyLog
     from bailiwick.graph.ports import GraphStore
     from bailiwick.metrics.prometheus import Family
     from bailiwick.metrics.service import MetricsService
@@ -63,6 +64,24 @@ class Platform:
     def audit(self) -> AuditTrail:
         """The audit trail."""
         return AuditTrail(self.database, self.clock)
+
+    @cached_property
+    def transparency(self) -> TransparencyLog:
+        """The tamper-evident tree over the audit trail."""
+        from bailiwick.governance.anchors import parse_anchor
+        from bailiwick.governance.keys import load_or_create_key
+        from bailiwick.governance.transparency import TransparencyLog
+
+        folder = self.settings.home.absolute() / "audit"
+        key_file = self.settings.audit_key_file or folder / "key.pem"
+        anchors = self.settings.audit_anchors or ((folder / "heads").as_uri(),)
+        return TransparencyLog(
+            self.database,
+            self.clock,
+            self.settings.audit_origin,
+            lambda: load_or_create_key(key_file),
+            [parse_anchor(anchor) for anchor in anchors],
+        )
 
     @cached_property
     def leases(self) -> Leases:
@@ -225,7 +244,9 @@ class Platform:
         """Privacy budgets, and releases charged to them."""
         from bailiwick.privacy.service import PrivacyService
 
-        return PrivacyService(self.database, self.audit, self.clock)
+        return PrivacyService(
+            self.database, self.audit, self.clock, contents_of=lambda name: self.datasets.contents(name)
+        )
 
     @cached_property
     def private_training(self) -> PrivateTrainingService:
@@ -253,7 +274,7 @@ class Platform:
         """Metrics of versions under differential privacy of the test rows."""
         from bailiwick.evaluation.private_metrics import PrivateMetrics
 
-        return PrivateMetrics(self.evaluation.judge, self.privacy)
+        return PrivateMetrics(self.evaluation.judging(), self.privacy)
 
     def privacy_gauges(self) -> list[Family]:
         """The privacy budgets, for Prometheus; none while the database does not answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,20 +15,12 @@ from sqlalchemy import text
 from bailiwick.clock import VirtualClock
 from bailiwick.errors import BudgetExhausted, Conflict, InvalidInput, NotFound
 from bailiwick.governance.audit import AuditTrail
+from bailiwick.privacy.accounts import AccountKey, EntryKind
+from bailiwick.privacy.costs import Cost, Currency, Level
 from bailiwick.privacy.ledger import Ledger
-from bailiwick.privacy.model import (
-    AccountKey,
-    Adjacency,
-    Charge,
-    ChargeState,
-    Cost,
-    Currency,
-    EntryKind,
-    Lifetime,
-    PrivacySettings,
-    ReleaseTerms,
-)
+from bailiwick.privacy.releases import Charge, ChargeState
 from bailiwick.privacy.service import PrivacyService
+from bailiwick.privacy.terms import Adjacency, Categories, ColumnBounds, Lifetime, PrivacySettings, ReleaseTerms
 from bailiwick.storage.database import Database
 
 TENTH = Cost.of(0.1)
@@ -351,3 +344,140 @@ def test_every_change__is_audited(private: PrivacyService, database: Database, c
     actions = [entry.action for entry in AuditTrail(database, clock).entries()][::-1]
     verbs = ["hold", "start", "spend", "hold", "refund"]
     assert actions == ["privacy_account.create"] * 3 + [f"privacy_charge.{verb}" for verb in verbs]
+
+
+AMOUNT = PrivacySettings(2, {"amount": ColumnBounds(0, 100)})
+CHANGES = {
+    "contribution cap": PrivacySettings(3, AMOUNT.bounds),
+    "bounds": PrivacySettings(2, {"amount": ColumnBounds(0, 101)}),
+    "bounds of one more column": PrivacySettings(2, {**AMOUNT.bounds, "age": ColumnBounds(0, 120)}),
+    "categories": PrivacySettings(2, AMOUNT.bounds, {"label": Categories(("a",))}),
+    "nothing stated": PrivacySettings(),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_settings__after_the_first_charge__are_refused(private: PrivacyService, what: str) -> None:
+    private.set_settings(WHOLE, PrivacySettings(9), ADA)
+    private.set_settings(WHOLE, AMOUNT, ADA)
+    private.release(TERMS, CARDS, plan(), lambda: 1, actor=ADA)  # it debits the global account too
+    with pytest.raises(Conflict, match="fixed for good") as refused:
+        private.set_settings(WHOLE, CHANGES[what], ADA)
+    assert refused.value.remedy
+    assert private.own_settings(WHOLE) == AMOUNT
+    with pytest.raises(Conflict, match="fixed for good"):
+        private.set_settings(CARDS, CHANGES["bounds"], ADA)
+
+
+def test_settings__level_or_an_account_that_was_not_charged__can_be_set(private: PrivacyService) -> None:
+    private.set_settings(WHOLE, AMOUNT, ADA)
+    private.ledger.refund(hold(private.ledger, LOANS), ADA)  # touched nothing
+    private.release(TERMS, CARDS, plan(), lambda: 1, actor=ADA)
+    priced = PrivacySettings(AMOUNT.contribution_cap, AMOUNT.bounds, level=Level.HIGH)
+    assert private.set_settings(WHOLE, priced, ADA) == private.own_settings(WHOLE)
+    private.set_settings(LOANS, CHANGES["bounds"], ADA)
+    assert private.terms(LOANS).bounds["amount"].upper == 101
+
+
+def test_settings__while_a_charge_is_held__are_refused(private: PrivacyService) -> None:
+    hold(private.ledger)
+    with pytest.raises(Conflict, match="fixed for good"):
+        private.set_settings(WHOLE, AMOUNT, ADA)
+
+
+def test_release__on_other_terms_than_were_set__is_refused_before_a_charge(private: PrivacyService) -> None:
+    private.set_settings(WHOLE, CHANGES["bounds"], ADA)
+    with pytest.raises(InvalidInput, match=r"bounds\.amount"):
+        private.release(TERMS, CARDS, plan(), _must_not_run, actor=ADA)
+    assert private.ledger.entries(WHOLE)[-1].kind is EntryKind.OPEN
+
+
+def test_release__settings_change_while_it_is_charged__is_refunded(database: Database, clock: VirtualClock) -> None:
+    changed: list[str] = []
+
+    def between_check_and_charge(lineage: str) -> list[str]:
+        if not changed:
+            changed.append(lineage)
+            private.set_settings(WHOLE, CHANGES["contribution cap"], ADA)
+        return []
+
+    private = PrivacyService(database, AuditTrail(database, clock), clock, between_check_and_charge)
+    private.ledger.open(account(WHOLE, Cost.cap(epsilon=1)), ADA)
+    with pytest.raises(InvalidInput, match="contribution_cap"):
+        private.release(TERMS, WHOLE, plan(), _must_not_run, actor=ADA)
+    assert changed
+    assert amounts(private.ledger, WHOLE)[:2] == (0, 0)
+
+
+def test_charge__forged__the_stored_amounts_and_accounts_are_used(private: PrivacyService) -> None:
+    books = private.ledger
+    hold(books, LOANS, Cost.of(0.5), "other")
+    held = hold(books, CARDS, name="mine")
+    forged = replace(held, cost=Cost.of(0.5), keys=(WHOLE, LOANS), plan_hash="f" * 64)
+    assert books.refund(forged, ADA) == replace(held, state=ChargeState.REFUNDED)
+    assert [amounts(books, key)[:2] for key in (WHOLE, CARDS, LOANS)] == [(0, 5 * 10**8), (0, 0), (0, 5 * 10**8)]
+
+    held = hold(books, CARDS, name="mine")
+    forged = replace(held, cost=Cost.of("0.000000001"), keys=(WHOLE, LOANS))
+    assert books.start(forged, ADA) == replace(held, state=ChargeState.STARTED)
+    assert books.forfeit(forged, ADA) == replace(held, state=ChargeState.SPENT)
+    assert [amounts(books, key)[0] for key in (WHOLE, CARDS, LOANS)] == [10**8, 10**8, 0]
+
+    released = private.release(TERMS, CARDS, plan(), lambda: 1, actor=ADA)
+    with pytest.raises(Conflict, match="is spent"):
+        books.refund(replace(released.charge, state=ChargeState.HELD, cost=Cost.of(0.5)), ADA)
+    found = books.released(replace(released.charge, cost=Cost.of("0.000000001")))
+    assert found is not None and found.charge == released.charge
+
+
+def test_charge__invented__is_not_found(private: PrivacyService) -> None:
+    invented = replace(hold(private.ledger), id="charge-invented")
+    for step in (private.ledger.start, private.ledger.refund, private.ledger.forfeit):
+        with pytest.raises(NotFound, match="charge-invented"):
+            step(invented, ADA)
+    assert amounts(private.ledger, WHOLE)[:2] == (0, 10**8)
+
+
+def test_release__domain_opened_since__the_same_key_is_replayed(private: PrivacyService, clock: VirtualClock) -> None:
+    def ask(*keys: AccountKey, compute: Callable[[], Any] = _must_not_run) -> Any:
+        return private.release(TERMS, keys, plan(), compute, actor=ADA, idempotency_key="weekly").output
+
+    assert ask(WHOLE, CARDS, compute=lambda: 7) == 7
+    with pytest.raises(Conflict, match="stands for another release"):
+        ask(WHOLE, CARDS, LOANS)  # was there already: another request
+    clock.advance(timedelta(days=1))
+    later = AccountKey("customers", "queries", "later")
+    private.ledger.open(account(later, Cost.cap(epsilon=0.5)), ADA)
+    assert ask(WHOLE, CARDS, later) == 7
+    assert amounts(private.ledger, later)[:2] == (0, 0)
+    with pytest.raises(Conflict, match="stands for another release"):
+        ask(WHOLE, later)
+
+
+def test_hold__domain_opened_since_but_nothing_released__is_another_request(
+    private: PrivacyService, clock: VirtualClock
+) -> None:
+    hold(private.ledger)
+    clock.advance(timedelta(minutes=1))
+    later = AccountKey("customers", "queries", "later")
+    private.ledger.open(account(later, Cost.cap(epsilon=0.5)), ADA)
+    with pytest.raises(Conflict, match="stands for another release"):
+        private.ledger.hold([WHOLE, later], TENTH, idempotency_key="k", plan_hash="0" * 64, actor=ADA)
+
+
+def test_release__begun__knows_the_charge_before_anything_is_computed(private: PrivacyService) -> None:
+    seen: list[Charge] = []
+    done = private.release(TERMS, CARDS, plan(), lambda: seen[0].id, actor=ADA, begun=seen.append)
+    assert done.output == done.charge.id
+    assert seen[0].state is ChargeState.STARTED
+
+
+def test_recover__owner_woke_up_too_late__its_start_is_refused(private: PrivacyService, clock: VirtualClock) -> None:
+    asleep = hold(private.ledger)
+    running = private.ledger.start(hold(private.ledger, CARDS, name="running"), ADA)
+    clock.advance(timedelta(minutes=59))
+    assert [each.state for each in private.recover()] == [ChargeState.REFUNDED]  # the other may still be running
+    with pytest.raises(Conflict, match="is refunded"):
+        private.ledger.start(asleep, ADA)
+    clock.advance(timedelta(minutes=1))
+    assert private.recover() == [replace(running, state=ChargeState.SPENT)]

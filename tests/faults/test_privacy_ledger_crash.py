@@ -13,7 +13,8 @@ import pytest
 from privacy_examples import ADA, CARDS, TERMS, WHOLE, account, ledger, plan, service
 
 from bailiwick.clock import SystemClock, VirtualClock
-from bailiwick.privacy.model import ChargeState, Cost
+from bailiwick.privacy.costs import Cost
+from bailiwick.privacy.releases import ChargeState
 from bailiwick.storage.database import Database
 
 RACERS, CHARGES = 8, 1_000
@@ -32,7 +33,6 @@ DEATHS = {
 DIE = """
 import os, signal, sys
 from privacy_examples import ADA, CARDS, TERMS, ledger, plan, service
-from bailiwick.privacy import store
 from bailiwick.privacy.ledger import Ledger
 from bailiwick.storage.database import Database
 
@@ -66,7 +66,7 @@ RACE = """
 import sys
 from privacy_examples import ADA, WHOLE, CARDS, ledger
 from bailiwick.errors import BudgetExhausted
-from bailiwick.privacy.model import Cost
+from bailiwick.privacy.costs import Cost
 from bailiwick.storage.database import Database
 
 url, racer = sys.argv[1:]

@@ -15,7 +15,7 @@ from bailiwick.privacy.mechanisms.histograms import Histogram
 from bailiwick.privacy.mechanisms.means import Mean
 from bailiwick.privacy.mechanisms.partition_selection import PartitionSelection
 from bailiwick.privacy.mechanisms.sums import Sum
-from bailiwick.privacy.model import ColumnBounds
+from bailiwick.privacy.terms import ColumnBounds
 
 UNITS = ["ann", "bob", "cid", None]
 ROW = st.tuples(

@@ -17,8 +17,10 @@ from privacy_examples import ADA, CARDS, LOANS, TERMS, WHOLE, account, plan, ser
 
 from bailiwick.clock import VirtualClock
 from bailiwick.errors import BudgetExhausted, Conflict
+from bailiwick.privacy.accounts import AccountKey
+from bailiwick.privacy.costs import Cost
 from bailiwick.privacy.ledger import HOLD_FOR
-from bailiwick.privacy.model import AccountKey, Charge, ChargeState, Cost
+from bailiwick.privacy.releases import Charge, ChargeState
 from bailiwick.storage.database import Database
 
 CAPS = {WHOLE: 1_000, CARDS: 700, LOANS: 500}  # in 1e-9

@@ -11,8 +11,9 @@ from bailiwick.api.app import actor_of, platform_of
 from bailiwick.errors import NotFound
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.documents import parse_settings
-from bailiwick.privacy.model import AccountKey, Adjacency
+from bailiwick.privacy.terms import Adjacency
 
 router = APIRouter(prefix="/v1/privacy", tags=["privacy"])
 
@@ -63,7 +64,7 @@ def budgets(domain: Domain = None, platform: Platform = Depends(platform_of)) ->
 def create_budget(
     body: BudgetBody, platform: Platform = Depends(platform_of), actor: Actor = Depends(actor_of)
 ) -> dict[str, Any]:
-    """Create a budget."""
+    """Create a budget; the same data under a second name or namespace is refused (409)."""
     key = AccountKey(body.namespace, body.lineage, body.domain or "")
     platform.privacy.create_budget(
         key,
@@ -104,7 +105,7 @@ def set_settings(
     platform: Platform = Depends(platform_of),
     actor: Actor = Depends(actor_of),
 ) -> dict[str, Any]:
-    """Replace what releases of the budget use unless they say otherwise."""
+    """Replace the terms of a budget; once it was charged, all but its level is fixed (409)."""
     key = AccountKey(namespace, lineage, domain or "")
     platform.privacy.set_settings(key, parse_settings(body.model_dump()), actor)
     return platform.privacy.describe(key)

@@ -14,9 +14,10 @@ from bailiwick.errors import InvalidInput
 from bailiwick.evaluation.private_metrics import PrivateMetric
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
+from bailiwick.privacy.costs import Cost, Level
 from bailiwick.privacy.mechanisms.model import ExpectedError
-from bailiwick.privacy.model import Cost, Level, Release, ReleasePlan
 from bailiwick.privacy.planning import forecast
+from bailiwick.privacy.releases import Release, ReleasePlan
 
 router = APIRouter(prefix="/v1/privacy", tags=["privacy"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +11,10 @@ import typer
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.errors import InvalidInput
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.documents import parse_level, parse_settings
-from bailiwick.privacy.model import AccountKey, Adjacency, PrivacySettings
+from bailiwick.privacy.recovery import LEFT_BEHIND_AFTER
+from bailiwick.privacy.terms import Adjacency, PrivacySettings
 
 app = typer.Typer(help="Create, show and list privacy budgets.", no_args_is_help=True)
 
@@ -48,7 +51,10 @@ def create(
     categories: Values = None,
     level: LevelName = None,
 ) -> None:
-    """Create a budget. Unit, adjacency, caps and reset can never be changed; the other settings can."""
+    """Create a budget. Unit, adjacency, caps and reset can never be changed, its terms only until it is first charged.
+
+    A data set has one budget: another for the same data under a second name or namespace is refused.
+    """
     service, actor = flags(ctx).platform.privacy, flags(ctx).actor()
     key = AccountKey.parse(account)
     opened = service.create_budget(
@@ -131,7 +137,10 @@ def set_settings(
     categories: Values = None,
     level: LevelName = None,
 ) -> None:
-    """Change what releases of this budget use unless they say otherwise. Take the values from public knowledge only."""
+    """Set the terms that releases of this budget have. Take the values from public knowledge only.
+
+    Once the budget was charged, they are fixed; only the level, which is a price, can still be changed.
+    """
     key, service = AccountKey.parse(account), flags(ctx).platform.privacy
     service.ledger.account(key)
     given, own = _settings(contribution_cap, bounds, categories, level), service.own_settings(key)
@@ -154,11 +163,24 @@ def set_settings(
 
 
 @app.command()
-def recover(ctx: typer.Context) -> None:
-    """Finish what crashed processes left: what was started is spent, what only was held and expired is given back."""
-    moved = flags(ctx).platform.privacy.ledger.recover()
+def recover(
+    ctx: typer.Context,
+    running_minutes: Annotated[
+        int, typer.Option(min=0, help="Take a charge that has been running so long for one whose process crashed.")
+    ] = int(LEFT_BEHIND_AFTER.total_seconds() // 60),
+) -> None:
+    """Finish what crashed processes left: what was started is spent, what only was held and expired is given back.
+
+    A server does so when it starts, and every release before it charges.
+
+    Example: bailiwick privacy budget recover --running-minutes 0
+    """
+    moved = flags(ctx).platform.privacy.ledger.recover(started_for=timedelta(minutes=running_minutes))
     if flags(ctx).json:
         print_json(moved)
+        return
+    if not moved:
+        out.print("Nothing was left behind.")
         return
     rows = [(each.id, each.state.value, each.cost.words) for each in moved]
     print_table("Recovered", ("charge", "now", "cost"), rows)

@@ -16,8 +16,9 @@ from bailiwick.datasets.private_statistics import Asked, Planned
 from bailiwick.errors import InvalidInput
 from bailiwick.evaluation.private_metrics import PrivateMetric
 from bailiwick.privacy.applicability import of_file
-from bailiwick.privacy.model import Cost, Level, Release
+from bailiwick.privacy.costs import Cost, Level
 from bailiwick.privacy.planning import Forecast, forecast
+from bailiwick.privacy.releases import Release
 
 _MEANINGS = {str(statistic): meaning for statistic, meaning in MEANINGS.items()} | {
     "accuracy": "share of right answers (mean), and test rows (count)",

@@ -45,8 +45,12 @@ class Server:
             await self._api(scope, receive, send)
 
     async def start(self) -> None:
-        """Load what is served (see `RunningGateway.start`), and record training runs that died with a server."""
+        """Load what is served (see `RunningGateway.start`), and settle what died with a server.
+
+        That is: charges of privacy budgets that were left held or started, and training runs.
+        """
         await self._running.start()
+        await asyncio.to_thread(self._platform.privacy.recover)
         await asyncio.to_thread(self._platform.training.recover, Actor("server"))
 
     async def stop(self) -> None:

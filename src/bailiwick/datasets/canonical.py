@@ -26,6 +26,16 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def content_of(rows: Iterable[Row]) -> str:
+    """The sha256 of the different texts of rows, in hexadecimal: the same under any name, split, label or unit.
+
+    >>> once = Row("Where is my card?", "arrival", "cards", "ada", Split.TRAIN)
+    >>> content_of([once]) == content_of([Row("Where is my card?", "lost", "loans"), once])
+    True
+    """
+    return digest("\n".join(sorted({json.dumps(row.text) for row in rows})).encode())
+
+
 def pack(content: bytes) -> bytes:
     """Compressed, for storage."""
     return zlib.compress(content, 6)

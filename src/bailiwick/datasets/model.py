@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+FROM_GRAPH = "graph"
+"""The source of data sets that were made from the knowledge graph."""
+
 
 class Split(StrEnum):
     """What a row is for: to learn from, to choose and calibrate with, or to judge with."""
@@ -68,6 +71,7 @@ class Dataset:
         domains: per domain, how many rows of each split.
         labels: per domain, how many rows of each label.
         source: where the rows came from, for people.
+        content: hash of the texts alone, see `canonical.content_of`; None: imported before it was kept.
     """
 
     id: str
@@ -80,3 +84,4 @@ class Dataset:
     domains: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     findings: Findings = Findings()
+    content: str | None = None

@@ -10,6 +10,7 @@ from enum import StrEnum
 from bailiwick.datasets.model import Row
 from bailiwick.errors import InvalidInput
 from bailiwick.privacy.contributions import BoundedRows, NumericColumn, bound
+from bailiwick.privacy.costs import Cost
 from bailiwick.privacy.local import NOT_PROTECTED, LocalRandomisation
 from bailiwick.privacy.mechanisms.counts import Count
 from bailiwick.privacy.mechanisms.histograms import Histogram
@@ -18,7 +19,7 @@ from bailiwick.privacy.mechanisms.model import Calibrated
 from bailiwick.privacy.mechanisms.noisy_max import MostFrequent
 from bailiwick.privacy.mechanisms.partition_selection import PartitionSelection
 from bailiwick.privacy.mechanisms.quantiles import Quantiles
-from bailiwick.privacy.model import Adjacency, Categories, Cost, ReleaseTerms
+from bailiwick.privacy.terms import Adjacency, Categories, ReleaseTerms
 
 LENGTH = "text_length"
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

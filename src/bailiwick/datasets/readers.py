@@ -109,6 +109,7 @@ def read_rows(source: Source, columns: Columns, *, domain: str | None = None) ->
             f"cannot tell the format of {source.name!r}",
             where=source.name,
             allowed=[".csv", ".tsv", ".jsonl", ".ndjson"],
+            remedy="give the file a name with one of these endings",
         )
     chosen: Columns | None = None
     for number, (line, record) in enumerate(records):

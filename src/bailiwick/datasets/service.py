@@ -11,10 +11,10 @@ from pathlib import Path
 
 from bailiwick.clock import Clock
 from bailiwick.datasets import store
-from bailiwick.datasets.canonical import digest, pack, to_bytes, unpack
+from bailiwick.datasets.canonical import content_of, digest, pack, to_bytes, unpack
 from bailiwick.datasets.cleaning import clean, without_leaks
 from bailiwick.datasets.from_graph import GraphSelection, rows_from_graph
-from bailiwick.datasets.model import Dataset, Findings, Row, Split
+from bailiwick.datasets.model import FROM_GRAPH, Dataset, Findings, Row, Split
 from bailiwick.datasets.readers import Columns, Read, Source, open_file, read_rows
 from bailiwick.datasets.splitting import Shares, assign, assign_alone
 from bailiwick.errors import InvalidInput, NotFound
@@ -25,6 +25,7 @@ from bailiwick.storage.database import Database
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _CACHED_SNAPSHOTS = 8
+_CACHED_CONTENTS = 10_000
 
 
 class DatasetService:
@@ -41,6 +42,7 @@ class DatasetService:
         self._audit = audit
         self._clock = clock
         self._rows = lru_cache(_CACHED_SNAPSHOTS)(self._read_rows)
+        self._content = lru_cache(_CACHED_CONTENTS)(self._read_content)
 
     def import_file(
         self,
@@ -114,7 +116,7 @@ class DatasetService:
         Raises:
             InvalidInput: nothing in the graph is selected.
         """
-        return self._snapshot(name, rows_from_graph(graph, selection), "graph", actor, shares or Shares())
+        return self._snapshot(name, rows_from_graph(graph, selection), FROM_GRAPH, actor, shares or Shares())
 
     def get(self, id_or_name: str) -> Dataset:
         """The data set of that id, or the newest of that name.
@@ -137,6 +139,11 @@ class DatasetService:
         """Every data set, newest first."""
         with self._database.read() as connection:
             return store.listing(connection, name)
+
+    def contents(self, name: str) -> Sequence[str]:
+        """Hashes of the texts of every version of a data set, each once: what a privacy budget is bound to."""
+        found = (version.content or self._content(version.sha256) for version in self.list(name))
+        return sorted(set(found))
 
     def rows(self, id_or_name: str, split: Split | None = None, domain: str | None = None) -> Sequence[Row]:
         """Rows of a data set, in canonical order.
@@ -169,6 +176,9 @@ class DatasetService:
         if packed is None:
             raise NotFound(f"no snapshot {sha256[:12]}", what="dataset", requested=sha256)
         return unpack(packed, sha256)
+
+    def _read_content(self, sha256: str) -> str:
+        return content_of(self._read_rows(sha256))
 
     def _snapshot(
         self,
@@ -208,6 +218,7 @@ class DatasetService:
             domains=_count(rows, "split"),
             labels=_count(rows, "label"),
             findings=findings,
+            content=content_of(rows),
         )
         with self._database.write() as connection:
             if not store.insert(self._database, connection, snapshot):

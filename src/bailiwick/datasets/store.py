@@ -25,6 +25,7 @@ dataset = Table(
     Column("domains", Json, nullable=False),
     Column("labels", Json, nullable=False),
     Column("findings", Json, nullable=False),
+    Column("content", String(64), nullable=True),
     Index("ix_dataset_name", "name", "created_at"),
 )
 

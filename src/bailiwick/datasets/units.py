@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bailiwick.datasets.model import Dataset
 from bailiwick.errors import InvalidInput
-from bailiwick.privacy.model import PrivacyUnit
+from bailiwick.privacy.terms import PrivacyUnit
 
 
 def check_units(snapshot: Dataset, unit: PrivacyUnit) -> None:

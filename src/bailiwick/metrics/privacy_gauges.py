@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bailiwick.metrics.prometheus import Family, Sample
+from bailiwick.privacy.accounts import Balance
 from bailiwick.privacy.amounts import ATTO, NANO
-from bailiwick.privacy.model import Balance, Currency
+from bailiwick.privacy.costs import Currency
 
 
 def privacy_families(balances: Iterable[Balance]) -> list[Family]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bailiwick.errors import BudgetExhausted, Conflict, InvalidInput
+from bailiwick.privacy.accounts import AccountKey, Balance, Entry
 from bailiwick.privacy.amounts import ATTO, NANO, decimal_text
-from bailiwick.privacy.model import AccountKey, Balance, Cost, Currency, Entry
+from bailiwick.privacy.costs import Cost, Currency
 
 
 @dataclass(frozen=True, slots=True)

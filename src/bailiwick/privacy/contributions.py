@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from bailiwick.errors import InvalidInput
-from bailiwick.privacy.model import Adjacency, ColumnBounds, ReleaseTerms
+from bailiwick.privacy.terms import Adjacency, ColumnBounds, ReleaseTerms
 
 _SALT = b"bailiwick/contributions/1"
 _MOST_STEPS = 2**40

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bailiwick.errors import InvalidInput
-from bailiwick.privacy.model import Categories, ColumnBounds, Level, PrivacySettings
+from bailiwick.privacy.accounts import Account, Balance
+from bailiwick.privacy.amounts import ATTO, NANO, decimal_text
+from bailiwick.privacy.costs import Level
+from bailiwick.privacy.terms import Categories, ColumnBounds, PrivacySettings
 
 _FIELDS = ("contribution_cap", "bounds", "categories", "level")
 
@@ -23,6 +26,41 @@ def settings_document(settings: PrivacySettings) -> dict[str, Any]:
         "categories": {name: list(each.values) for name, each in settings.categories.items()},
         "level": settings.level.value if settings.level else None,
     }
+
+
+def account_document(account: Account, balance: Balance) -> dict[str, Any]:
+    """An account with its balance as JSON values; amounts are exact decimals in text."""
+    return {
+        "account": str(account.key),
+        "namespace": account.key.namespace,
+        "lineage": account.key.lineage,
+        "domain": account.key.domain or None,
+        "unit": account.unit.column,
+        "adjacency": account.adjacency.value,
+        "currency": account.currency.value,
+        "reset_policy": account.lifetime.words,
+        "created_at": account.created_at.isoformat(),
+        "cap": _pair(balance.cap, balance.cap_delta),
+        "used": _pair(balance.spent, balance.spent_delta),
+        "held": _pair(balance.held, balance.held_delta),
+        "remaining": _pair(balance.remaining, balance.remaining_delta),
+        "entries": balance.entries,
+    }
+
+
+def _pair(main: int, delta: int) -> dict[str, str]:
+    return {"amount": decimal_text(main, NANO), "delta": decimal_text(delta, ATTO)}
+
+
+def merged(whole: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The domain's settings over the global ones; bounds and categories column by column."""
+    merged = dict(whole)
+    for name, value in own.items():
+        if name in ("bounds", "categories"):
+            merged[name] = {**(whole.get(name) or {}), **value}
+        elif value is not None:
+            merged[name] = value
+    return merged
 
 
 def parse_settings(document: Mapping[str, Any]) -> PrivacySettings:
@@ -45,6 +83,15 @@ def parse_settings(document: Mapping[str, Any]) -> PrivacySettings:
         {name: _categories(name, each) for name, each in _mapping(document, "categories").items()},
         parse_level(document.get("level")),
     )
+
+
+def terms_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What of a settings document decides what a release does to data: all but the level, which is only a price.
+
+    >>> terms_of({"level": "high", "bounds": {}}) == terms_of({"contribution_cap": None})
+    True
+    """
+    return {name: document[name] for name in _FIELDS if name != "level" and document.get(name)}
 
 
 def parse_level(name: str | None) -> Level | None:

@@ -9,11 +9,13 @@ from importlib.metadata import version
 from typing import Any
 
 from bailiwick.errors import InvalidInput
-from bailiwick.privacy.accounting import ApproximateDp, FixedPlan, Laplace, PureDp
+from bailiwick.privacy.accounting.plan import FixedPlan
+from bailiwick.privacy.accounting.steps import ApproximateDp, Laplace, PureDp
 from bailiwick.privacy.amounts import NANO
+from bailiwick.privacy.costs import Cost, Currency
 from bailiwick.privacy.mechanisms.model import Calibrated, ExpectedError
 from bailiwick.privacy.mechanisms.noise import libraries
-from bailiwick.privacy.model import Cost, Currency, ReleasePlan
+from bailiwick.privacy.releases import ReleasePlan
 
 ALWAYS_VISIBLE = (
     "the terms of the release, and that it was made and when",

@@ -3,50 +3,51 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from bailiwick import __version__
 from bailiwick.clock import Clock
 from bailiwick.errors import BailiwickError, Conflict, InvalidInput
 from bailiwick.governance.audit import Actor, AuditTrail
-from bailiwick.privacy import store
-from bailiwick.privacy.amounts import ATTO, NANO, Amount, decimal_text
-from bailiwick.privacy.documents import parse_settings, settings_document
+from bailiwick.privacy.accounts import Account, AccountKey
+from bailiwick.privacy.agreement import check_account, check_settings
+from bailiwick.privacy.amounts import Amount
+from bailiwick.privacy.cards import report_card
+from bailiwick.privacy.costs import Cost, Currency
+from bailiwick.privacy.documents import account_document, merged, parse_settings, settings_document, terms_of
 from bailiwick.privacy.ledger import Ledger
-from bailiwick.privacy.model import (
-    Account,
-    AccountKey,
-    Adjacency,
-    Balance,
-    Charge,
-    ChargeState,
-    Cost,
-    Currency,
-    Lifetime,
-    PrivacySettings,
-    PrivacyUnit,
-    Release,
-    ReleasePlan,
-    ReleaseTerms,
-    ReportCard,
-    digest,
-    plan_hash,
-)
+from bailiwick.privacy.posting import locked
+from bailiwick.privacy.recovery import LEFT_BEHIND_AFTER
+from bailiwick.privacy.refusals import settings_fixed
+from bailiwick.privacy.releases import Charge, ChargeState, Release, ReleasePlan, plan_hash
+from bailiwick.privacy.store import account_rows, release_rows
+from bailiwick.privacy.store.tables import privacy_terms
+from bailiwick.privacy.terms import Adjacency, Lifetime, PrivacySettings, PrivacyUnit, ReleaseTerms
 from bailiwick.storage.database import Database
-
-LEFT_BEHIND_AFTER = timedelta(hours=1)
-"""A charge that has been running for so long is taken for one whose process crashed."""
 
 
 class PrivacyService:
-    """Budgets, their settings, and releases that are charged to them."""
+    """Budgets, their settings, and releases that are charged to them.
 
-    def __init__(self, database: Database, audit: AuditTrail, clock: Clock) -> None:
+    Args:
+        database: holds all of it.
+        audit: gets an entry per change.
+        clock: dates them.
+        contents_of: from the name of a data set to hashes of what its versions hold, so that a content has one budget
+            under whatever name. None: no data sets are known, and budgets are told apart by name alone.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        audit: AuditTrail,
+        clock: Clock,
+        contents_of: Callable[[str], Sequence[str]] | None = None,
+    ) -> None:
+        self._contents_of = contents_of or (lambda _lineage: ())
         self._database = database
         self._audit = audit
         self._clock = clock
@@ -80,7 +81,7 @@ class PrivacyService:
 
         Raises:
             InvalidInput: no column, no cap, or a value that cannot be accepted.
-            Conflict: the account exists.
+            Conflict: the account exists, or another one has the data set or its content.
             NotFound: a domain's account without its global one.
         """
         cap = Cost.cap(epsilon=epsilon, delta=0 if delta in ("0", "0.0") else delta, rho=rho)
@@ -99,8 +100,11 @@ class PrivacyService:
                 remedy="name it; data without such a column is not about persons, and no epsilon applies to it",
             )
         unit, now = PrivacyUnit(column, key.namespace), self._clock.now()
+        self._claim_for_the_oldest(actor)
         account = self.ledger.open(
-            Account(key, unit, adjacency or Adjacency.ADD_REMOVE, currency, cap, lifetime, now), actor
+            Account(key, unit, adjacency or Adjacency.ADD_REMOVE, currency, cap, lifetime, now),
+            actor,
+            contents=self._contents_of(key.lineage),
         )
         if settings is not None and settings != PrivacySettings():
             self.set_settings(key, settings, actor)
@@ -109,28 +113,31 @@ class PrivacyService:
     def settings(self, key: AccountKey) -> PrivacySettings:
         """What an account's releases use unless they say otherwise: the domain's own settings over the global ones."""
         with self._database.read() as connection:
-            whole, own = store.terms(connection, key.whole), store.terms(connection, key)
-        return parse_settings(_merged(whole or {}, own or {}))
+            whole, own = release_rows.terms(connection, key.whole), release_rows.terms(connection, key)
+        return parse_settings(merged(whole or {}, own or {}))
 
     def own_settings(self, key: AccountKey) -> PrivacySettings:
         """What was set for the account itself."""
         with self._database.read() as connection:
-            return parse_settings(store.terms(connection, key) or {})
+            return parse_settings(release_rows.terms(connection, key) or {})
 
     def set_settings(self, key: AccountKey, settings: PrivacySettings, actor: Actor) -> PrivacySettings:
-        """Replace an account's own settings.
+        """Replace an account's own settings. Once it was charged, only the level can be changed.
 
         Raises:
             NotFound: the account does not exist.
+            Conflict: the account was charged, and contribution cap, bounds or categories would be others.
             InvalidInput: a value that cannot be accepted.
         """
-        self.ledger.account(key)
         after = settings_document(settings)
         parse_settings(after)
         with self._database.write() as connection:
-            before = store.terms(connection, key)
-            row = store.terms_row(key, after, self._clock.now())
-            self._database.upsert(connection, store.privacy_terms, [row])
+            locked(connection, [key])  # no charge can begin before the unit ends
+            before = release_rows.terms(connection, key)
+            if terms_of(after) != terms_of(before or {}) and account_rows.was_charged(connection, key):
+                raise settings_fixed(key)
+            row = release_rows.terms_row(key, after, self._clock.now())
+            self._database.upsert(connection, privacy_terms, [row])
             subject = f"privacy_account:{key}"[:300]
             self._audit.record(connection, actor, "privacy_settings.set", subject, before=before, after=after)
         return settings
@@ -162,11 +169,13 @@ class PrivacyService:
         idempotency_key: str | None = None,
         numeric: Sequence[str] = (),
         categorical: Sequence[str] = (),
+        begun: Callable[[Charge], object] | None = None,
     ) -> Release:
         """Charge for a plan, run it, and keep its output: hold, start, compute, spend.
 
         Args:
-            terms: must be those of the accounts in unit, adjacency and lifetime.
+            terms: must be those of the accounts in unit, adjacency and lifetime, and of the first one's settings in
+                everything that those state.
             keys: the accounts to debit; the global one of each is debited too.
             plan: everything that is going to be computed, with its cost.
             compute: reads the data and adds the noise; gives plain JSON values. Called once, or not at all.
@@ -175,6 +184,7 @@ class PrivacyService:
                 and at no cost. None: this call is a release of its own.
             numeric: columns for which the terms must state bounds.
             categorical: columns for which the terms must state categories.
+            begun: told of the charge just before ``compute``, so that what is computed can name it.
 
         Returns:
             The release; its output is what is stored, so a replay is identical.
@@ -183,14 +193,16 @@ class PrivacyService:
             InvalidInput: the terms lack something, disagree with an account, or the output is not JSON.
             BudgetExhausted: an account does not hold the cost; nothing was touched.
             NotFound: an account does not exist.
-            Conflict: the same release is running elsewhere, or was lost in a crash after it had touched data.
+            Conflict: the same release is running elsewhere, or was lost in a crash after it had touched data; or
+                another account has the data set or its content.
         """
         terms.check(numeric=numeric, categorical=categorical)
         wanted = [keys] if isinstance(keys, AccountKey) else list(keys)
         for key in wanted:
-            _check_agreement(terms, self.ledger.account(key))
+            check_account(terms, self.ledger.account(key))
+        check_settings(terms, self.settings(wanted[0]))
         # What crashed processes still hold is given back just when somebody wants it.
-        self.ledger.recover(started_for=LEFT_BEHIND_AFTER)
+        self.recover()
         charge = self.ledger.hold(
             wanted,
             plan.cost,
@@ -198,19 +210,31 @@ class PrivacyService:
             plan_hash=plan_hash(terms, plan),
             plan={"terms": terms, "plan": plan},
             actor=actor,
+            contents={key.whole: self._contents_of(key.lineage) for key in wanted},
         )
         if charge.state is ChargeState.SPENT:
             return self._replay(charge)
+        try:
+            check_settings(terms, self.settings(wanted[0]))  # from the hold on they cannot change any more
+        except InvalidInput:
+            self.ledger.refund(charge, actor)
+            raise
         started = self.ledger.start(charge, actor)
         try:
+            if begun is not None:
+                begun(started)
             output = compute()
-            card = self._card(terms, plan, started, wanted, output)
+            card = report_card(terms, plan, started, wanted, output, self._clock.now())
             return self.ledger.spend(started, card, output, actor)
         except BaseException:
             # Data may have been touched, so the budget is gone. If even this fails, recovery does the same later.
             with suppress(BailiwickError, SQLAlchemyError):
                 self.ledger.forfeit(started, actor)
             raise
+
+    def recover(self) -> list[Charge]:
+        """Finish what crashed processes left behind, see `Ledger.recover`; running ones are left alone."""
+        return self.ledger.recover(started_for=LEFT_BEHIND_AFTER)
 
     def statistics(self, *, domain: str | None = None) -> list[dict[str, Any]]:
         """Used, held, remaining and entries of every account, or of one domain's; amounts as exact decimals."""
@@ -229,6 +253,14 @@ class PrivacyService:
         document = account_document(self.ledger.account(key), self.ledger.balance(key))
         return {**document, "settings": settings_document(self.settings(key))}
 
+    def _claim_for_the_oldest(self, actor: Actor) -> None:
+        """Give every account the contents that came after it was opened, before a new one may ask for them."""
+        whole = [account for account, _ in self.ledger.accounts() if not account.key.domain]
+        for account in sorted(whole, key=lambda each: (each.created_at, each.key)):
+            contents = self._contents_of(account.key.lineage)
+            if contents:
+                self.ledger.claim_free(account.key, contents, actor)
+
     def _replay(self, charge: Charge) -> Release:
         stored = self.ledger.released(charge)
         if stored is None:
@@ -240,84 +272,3 @@ class PrivacyService:
                 remedy="use a new key to pay for it again",
             )
         return stored
-
-    def _card(
-        self, terms: ReleaseTerms, plan: ReleasePlan, charge: Charge, keys: Sequence[AccountKey], output: Any
-    ) -> ReportCard:
-        assert terms.unit and terms.adjacency and terms.contribution_cap and terms.lifetime  # checked before
-        cost = plan.cost
-        return ReportCard(
-            unit=terms.unit,
-            adjacency=terms.adjacency,
-            contribution_cap=terms.contribution_cap,
-            bounds=terms.bounds,
-            categories=terms.categories,
-            purpose=plan.purpose,
-            mechanisms=plan.mechanisms,
-            accounting=plan.accounting,
-            epsilon=decimal_text(cost.epsilon_nano, NANO) if cost.epsilon_nano else None,
-            delta=decimal_text(cost.delta_atto, ATTO),
-            rho=decimal_text(cost.rho_nano, NANO) if cost.rho_nano else None,
-            not_protected=plan.not_protected,
-            reset_policy=terms.lifetime.words,
-            libraries={"bailiwick": __version__, **plan.libraries},
-            accounts=tuple(str(key) for key in charge.keys),
-            lineages=tuple(sorted({key.lineage for key in keys})),
-            domains=tuple(sorted({key.domain for key in keys if key.domain})),
-            charge=charge.id,
-            plan_hash=charge.plan_hash,
-            output_hash=digest(output),
-            released_at=self._clock.now(),
-        )
-
-
-def account_document(account: Account, balance: Balance) -> dict[str, Any]:
-    """An account with its balance as JSON values; amounts are exact decimals in text."""
-    return {
-        "account": str(account.key),
-        "namespace": account.key.namespace,
-        "lineage": account.key.lineage,
-        "domain": account.key.domain or None,
-        "unit": account.unit.column,
-        "adjacency": account.adjacency.value,
-        "currency": account.currency.value,
-        "reset_policy": account.lifetime.words,
-        "created_at": account.created_at.isoformat(),
-        "cap": _pair(balance.cap, balance.cap_delta),
-        "used": _pair(balance.spent, balance.spent_delta),
-        "held": _pair(balance.held, balance.held_delta),
-        "remaining": _pair(balance.remaining, balance.remaining_delta),
-        "entries": balance.entries,
-    }
-
-
-def _pair(main: int, delta: int) -> dict[str, str]:
-    return {"amount": decimal_text(main, NANO), "delta": decimal_text(delta, ATTO)}
-
-
-def _merged(whole: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The domain's settings over the global ones; bounds and categories column by column."""
-    merged = dict(whole)
-    for name, value in own.items():
-        if name in ("bounds", "categories"):
-            merged[name] = {**(whole.get(name) or {}), **value}
-        elif value is not None:
-            merged[name] = value
-    return merged
-
-
-def _check_agreement(terms: ReleaseTerms, account: Account) -> None:
-    pairs = {
-        "unit": (terms.unit, account.unit),
-        "adjacency": (terms.adjacency, account.adjacency),
-        "lifetime": (terms.lifetime, account.lifetime),
-    }
-    for name, (stated, fixed) in pairs.items():
-        if stated != fixed:
-            raise InvalidInput(
-                f"the release states the {name} {stated!r}, the privacy budget {str(account.key)!r} has {fixed!r}",
-                what=name,
-                requested=repr(stated),
-                allowed=repr(fixed),
-                remedy="an account counts one unit, one adjacency and one lifetime only",
-            )

@@ -1,8 +1,8 @@
 """Sufficient statistics of an arm: what every analysis of an experiment reads, and nothing else.
 
 The randomised thing is the unit (a user, a session, a request). A unit gives a *total* (the sum of its values) over a
-*count* (how many values). An arm's estimate is ``sum(total) / sum(count)``: with one value per unit the plain mean, with
-many the ratio, whose error must be clustered by unit (Deng, Knoblich, Lu, "Applying the delta method in metric
+*count* (how many values). An arm's estimate is ``sum(total) / sum(count)``: with one value per unit the plain mean,
+with many the ratio, whose error must be clustered by unit (Deng, Knoblich, Lu, "Applying the delta method in metric
 analytics", KDD 2018). A *covariate* is anything known of the unit before it was assigned; it makes the estimate sharper
 (CUPED) and never biased.
 """

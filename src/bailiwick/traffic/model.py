@@ -1,4 +1,4 @@
-"""The nouns of traffic: which share of a domain's users each model version serves, and in which experiments they are."""
+"""The nouns of traffic: which share of a domain's users each version serves, and in which experiments they are."""
 
 from __future__ import annotations
 

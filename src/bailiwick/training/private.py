@@ -14,9 +14,12 @@ from bailiwick.datasets.units import check_units
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.governance.audit import Actor
 from bailiwick.models.ports import FittedModel, PrivateModelFamily
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.amounts import Amount
-from bailiwick.privacy.model import AccountKey, Adjacency, Cost, MechanismUse, ReleasePlan, ReleaseTerms
+from bailiwick.privacy.costs import Cost
+from bailiwick.privacy.releases import Charge, MechanismUse, ReleasePlan
 from bailiwick.privacy.service import PrivacyService
+from bailiwick.privacy.terms import Adjacency, ReleaseTerms
 from bailiwick.privacy.training import ACCOUNTING, PrivateTrainingPlan, epsilon
 from bailiwick.privacy.training_noise import require_noise
 from bailiwick.training.model import TrainingRun
@@ -24,9 +27,9 @@ from bailiwick.training.service import TrainingService
 
 NOT_PROTECTED = (
     "the label set, the contribution cap and the privacy unit, which are public terms",
-    "name, hash and row counts of the data set, which the version's record carries",
-    "metrics measured on texts that are not protected themselves: evaluations, gates, comparisons",
-    "settings that were chosen by looking at such metrics, and which version was kept",
+    "the record of the data set, which stays inside: its hash and its row counts",
+    "settings that were chosen by looking at the rows, and which version was kept for it",
+    "live queries, feedback on answers, and metrics made of them",
     "how long the training took",
 )
 
@@ -110,7 +113,7 @@ class PrivateTrainingService:
         key = self._account(snapshot, domain, namespace)
         terms = self._privacy.terms(key)
         terms.check(categorical=["label"])
-        _check_dataset(snapshot, domain, terms)
+        _check_dataset(snapshot, terms)
         assert terms.contribution_cap is not None
         cost = Cost.of(epsilon, delta)
         chosen = self._family_of(family)
@@ -164,6 +167,7 @@ class PrivateTrainingService:
         chosen = self._family_of(family)
         cost = terms.release.cost
         recorded = {**(settings or {}), "epsilon": cost.epsilon, "delta": cost.delta}
+        charges: list[Charge] = []
         runs: list[TrainingRun] = []
         learned: list[FittedModel] = []
         begun = time.process_time()
@@ -179,7 +183,7 @@ class PrivateTrainingService:
                     terms.labels,
                     terms.plan,
                     settings=settings,
-                    privacy=_privacy_record(terms, chosen, run.id),
+                    privacy=_privacy_record(terms, chosen, charges[0]),
                     progress=(lambda step: progress(step, terms.plan.steps)) if progress else None,
                 )
             )
@@ -193,6 +197,7 @@ class PrivateTrainingService:
                 learn,
                 actor=actor,
                 categorical=["label"],
+                begun=charges.append,
             )
             return self._training.finish(runs[0], actor, learned[0], (), time.process_time() - begun)
         except BaseException as error:
@@ -227,8 +232,8 @@ class PrivateTrainingService:
         return max(found)
 
 
-def _check_dataset(snapshot: Dataset, domain: str, terms: ReleaseTerms) -> None:
-    """Refuse a data set that cannot carry the promise."""
+def _check_dataset(snapshot: Dataset, terms: ReleaseTerms) -> None:
+    """Refuse a data set that cannot carry the promise. That it has no rows of the domain is private, and no refusal."""
     assert terms.unit is not None
     if terms.adjacency is not Adjacency.ADD_REMOVE:
         raise InvalidInput(
@@ -236,13 +241,6 @@ def _check_dataset(snapshot: Dataset, domain: str, terms: ReleaseTerms) -> None:
             what="adjacency",
             requested=terms.adjacency.value if terms.adjacency else None,
             allowed=Adjacency.ADD_REMOVE.value,
-        )
-    if domain not in snapshot.domains:
-        raise NotFound(
-            f"data set {snapshot.id!r} has no rows of the domain {domain!r}",
-            what="domain",
-            requested=domain,
-            allowed=sorted(snapshot.domains)[:50],
         )
     check_units(snapshot, terms.unit)
 
@@ -272,7 +270,7 @@ def _release_plan(domain: str, family: PrivateModelFamily, plan: PrivateTraining
     )
 
 
-def _privacy_record(terms: PrivateTrainingTerms, family: PrivateModelFamily, run_id: str) -> dict[str, Any]:
+def _privacy_record(terms: PrivateTrainingTerms, family: PrivateModelFamily, charge: Charge) -> dict[str, Any]:
     """What the version's card says. Numbers as text are exact."""
     unit, cost = terms.terms.unit, terms.release.cost
     assert unit is not None and terms.terms.adjacency is not None and terms.terms.lifetime is not None
@@ -287,7 +285,7 @@ def _privacy_record(terms: PrivateTrainingTerms, family: PrivateModelFamily, run
         "accounting": ACCOUNTING,
         "plan": asdict(terms.plan),
         "account": str(terms.key),
-        "release": run_id,
+        "release": charge.id,
         "reset_policy": terms.terms.lifetime.words,
         "not_protected": list(NOT_PROTECTED),
         "libraries": dict(terms.release.libraries),

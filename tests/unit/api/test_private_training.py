@@ -14,7 +14,7 @@ from private_rows import import_units, open_budget
 from bailiwick.api.app import create_api
 from bailiwick.domains.model import Domain
 from bailiwick.platform import Platform
-from bailiwick.privacy.model import AccountKey
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.settings import Settings
 
 pytest.importorskip("opendp")

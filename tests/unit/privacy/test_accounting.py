@@ -5,18 +5,11 @@ import math
 import pytest
 
 from bailiwick.errors import BudgetExhausted, InvalidInput
-from bailiwick.privacy.accounting import (
-    AdaptiveFilter,
-    ApproximateDp,
-    FixedPlan,
-    Gaussian,
-    Laplace,
-    Mechanism,
-    PureDp,
-    SampledGaussian,
-    pure_epsilon_for_total,
-    zcdp_epsilon,
-)
+from bailiwick.privacy.accounting.composition import pure_epsilon_for_total
+from bailiwick.privacy.accounting.filter import AdaptiveFilter
+from bailiwick.privacy.accounting.plan import FixedPlan
+from bailiwick.privacy.accounting.steps import ApproximateDp, Gaussian, Laplace, Mechanism, PureDp, SampledGaussian
+from bailiwick.privacy.accounting.zcdp import zcdp_epsilon
 
 DELTA = 1e-6
 

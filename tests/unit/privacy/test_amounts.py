@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.errors import InvalidInput
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.amounts import ATTO, NANO, units, units_of_cap
-from bailiwick.privacy.model import AccountKey, ColumnBounds, Cost, Level, ReleaseTerms
+from bailiwick.privacy.costs import Cost, Level
+from bailiwick.privacy.terms import ColumnBounds, ReleaseTerms
 
 BAD = [
     math.nan,

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -25,7 +27,7 @@ from bailiwick.privacy.mechanisms.noisy_max import MostFrequent
 from bailiwick.privacy.mechanisms.partition_selection import PartitionSelection
 from bailiwick.privacy.mechanisms.quantiles import Quantiles
 from bailiwick.privacy.mechanisms.sums import Sum
-from bailiwick.privacy.model import Adjacency, Categories, ColumnBounds, ReleaseTerms
+from bailiwick.privacy.terms import Adjacency, Categories, ColumnBounds, ReleaseTerms
 
 TERMS = stated()
 AMOUNT = NumericColumn.of(TERMS, "amount", 2)
@@ -213,6 +215,22 @@ def test_source__no_noise_but_from_opendp() -> None:
     assert not re.search(r"np\.random|numpy\.random|import random", (folder / "privacy/sampling.py").read_text("utf-8"))
     users = {path.name for path in sources if re.search(r"^\s*(?:import|from) opendp", path.read_text("utf-8"), re.M)}
     assert users == {"noise.py", "training_noise.py"}
+
+
+@pytest.mark.parametrize(
+    "line", ["import random", "import torch", "import numpy.random", "from numpy import random", "import pickle"]
+)
+def test_rules__noise_that_can_be_seeded__is_refused_in_every_room_of_privacy(line: str) -> None:
+    privacy = Path(noise.__file__).resolve().parents[1]
+    for room in ("", "mechanisms", "accounting", "store", "audit"):
+        checked = subprocess.run(
+            [sys.executable, "-m", "ruff", "check", "--stdin-filename", str(privacy / room / "new.py"), "-"],
+            input=f'"""A new room."""\n\n{line}\n',
+            capture_output=True,
+            text=True,
+        )
+        assert checked.returncode == 1, checked.stderr
+        assert "TID251" in checked.stdout
 
 
 def test_categories__the_public_list_decides_what_is_answered() -> None:

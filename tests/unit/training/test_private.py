@@ -14,8 +14,10 @@ from bailiwick.datasets.readers import Columns
 from bailiwick.errors import BudgetExhausted, InvalidInput, NotFound
 from bailiwick.models.catalogue import private_family
 from bailiwick.models.model import LabelledText
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.audit.end_to_end import audit_releases
-from bailiwick.privacy.model import AccountKey, Categories, Cost, PrivacySettings
+from bailiwick.privacy.costs import Cost
+from bailiwick.privacy.terms import Categories, PrivacySettings
 from bailiwick.training.model import RunStatus
 from bailiwick.training.private import PrivateTrainingService
 
@@ -49,6 +51,9 @@ def test_train__within_budget__version_says_what_it_cost_and_what_is_not_protect
     assert (card["unit"], card["epsilon"], card["delta"]) == ("customer", 1.0, 1e-6)
     assert "Gaussian" in card["method"]
     assert any("metrics" in line for line in card["not_protected"])
+    [release] = private.privacy.ledger.releases()
+    assert card["release"] == release.charge.id
+    assert release.output["training_run"] == run.id
     balance = private.privacy.ledger.accounts()[0][1]
     assert (balance.spent, balance.held) == (1_000_000_000, 0)
     assert learning.registry.load(run.version).card.labels == LABELS
@@ -80,6 +85,22 @@ def test_train__no_account__not_found(learning: Learning) -> None:
     learning.bank(name="other")
     with pytest.raises(NotFound, match="no privacy budget"):
         private.training.train("bank", "other", actor=ADA, epsilon=1, delta="1e-6")
+
+
+def test_train__neighbours_of_which_one_has_no_row_of_the_domain__both_train_and_pay(learning: Learning) -> None:
+    # The only customer of the domain is there or not: were one refused, the refusal would tell.
+    private = Private(learning)
+    common = [f"{each.text},{each.label},{each.unit},loans" for each in examples(30)]
+    for name, lines in (("without", common), ("with", [*common, "block my card,block_card,zed,bank"])):
+        key = AccountKey("customers", name)
+        private.privacy.ledger.open(replace(account(key, Cost.cap(epsilon=3, delta="1e-4"))), ADA)
+        private.privacy.set_settings(key, PrivacySettings(2, {}, {"label": Categories(LABELS)}), ADA)
+        path = learning.folder / f"{name}.csv"
+        path.write_text("\n".join(["text,label,customer,domain", *lines]) + "\n", "utf-8")
+        learning.datasets.import_file(path, actor=ADA, columns=Columns(unit="customer"), independent_units=True)
+        run = private.training.train("bank", name, actor=ADA, epsilon=1, delta="1e-6", settings=SMALL)
+        assert learning.registry.load(run.version).card.labels == LABELS
+        assert private.privacy.ledger.balance(key).spent == 10**9
 
 
 def test_train__crash_while_training__budget_is_spent_and_run_failed(

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bailiwick.privacy.accounting import Laplace, Mechanism
+from bailiwick.privacy.accounting.steps import Laplace, Mechanism
 from bailiwick.privacy.contributions import BoundedRows, cap_of, changes
 from bailiwick.privacy.mechanisms.model import ExpectedError, laplace_quantile, same_terms
 from bailiwick.privacy.mechanisms.noise import check_epsilon, laplace, laplace_scale
-from bailiwick.privacy.model import MechanismUse, ReleaseTerms
+from bailiwick.privacy.releases import MechanismUse
+from bailiwick.privacy.terms import ReleaseTerms
 
 STEPS_PER_ROW = 64
 """Noise is drawn in 64ths of a row and rounded. Noise in whole rows composes like randomised response: 100 counts at

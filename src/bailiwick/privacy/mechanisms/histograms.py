@@ -9,12 +9,13 @@ from itertools import product
 from typing import Any
 
 from bailiwick.errors import InvalidInput
-from bailiwick.privacy.accounting import Laplace, Mechanism, PureDp
+from bailiwick.privacy.accounting.steps import Laplace, Mechanism, PureDp
 from bailiwick.privacy.contributions import BoundedRows, cap_of, changes
 from bailiwick.privacy.mechanisms.counts import STEPS_PER_ROW, count_error, counted, laplace_use, noisy_counts
 from bailiwick.privacy.mechanisms.model import ExpectedError, same_terms
 from bailiwick.privacy.mechanisms.noise import check_epsilon
-from bailiwick.privacy.model import MechanismUse, ReleaseTerms
+from bailiwick.privacy.releases import MechanismUse
+from bailiwick.privacy.terms import ReleaseTerms
 
 MOST_CELLS = 1_000_000
 

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bailiwick.privacy.accounting import NANO, Laplace, Mechanism
+from bailiwick.privacy.accounting.steps import Laplace, Mechanism
+from bailiwick.privacy.amounts import NANO
 from bailiwick.privacy.contributions import BoundedRows, NumericColumn, cap_of, changes
 from bailiwick.privacy.mechanisms.counts import STEPS_PER_ROW, count_error, laplace_use, noisy_counts
 from bailiwick.privacy.mechanisms.model import ExpectedError, laplace_quantile, same_terms
 from bailiwick.privacy.mechanisms.noise import check_epsilon, laplace
 from bailiwick.privacy.mechanisms.sums import own_column, sum_use, values_of
-from bailiwick.privacy.model import MechanismUse, ReleaseTerms
+from bailiwick.privacy.releases import MechanismUse
+from bailiwick.privacy.terms import ReleaseTerms
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bailiwick.errors import InvalidInput
-from bailiwick.privacy.accounting import Mechanism
+from bailiwick.privacy.accounting.steps import Mechanism
 from bailiwick.privacy.contributions import BoundedRows
-from bailiwick.privacy.model import MechanismUse, ReleaseTerms
+from bailiwick.privacy.releases import MechanismUse
+from bailiwick.privacy.terms import ReleaseTerms
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from functools import lru_cache
 from typing import Any
 
 from bailiwick.errors import InvalidInput
-from bailiwick.privacy.accounting import Mechanism, PureDp
+from bailiwick.privacy.accounting.steps import Mechanism, PureDp
 from bailiwick.privacy.contributions import BoundedRows, cap_of
 from bailiwick.privacy.mechanisms.model import ExpectedError, same_terms
 from bailiwick.privacy.mechanisms.noise import calibrated, check_epsilon, opendp
-from bailiwick.privacy.model import Adjacency, MechanismUse, ReleaseTerms
+from bailiwick.privacy.releases import MechanismUse
+from bailiwick.privacy.terms import Adjacency, ReleaseTerms
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from bailiwick.errors import InvalidInput
-from bailiwick.privacy.accounting import ApproximateDp, Mechanism
+from bailiwick.privacy.accounting.steps import ApproximateDp, Mechanism
 from bailiwick.privacy.contributions import BoundedRows, cap_of, changes
 from bailiwick.privacy.mechanisms.model import ExpectedError, laplace_quantile, same_terms
 from bailiwick.privacy.mechanisms.noise import calibrated, check_epsilon, opendp
-from bailiwick.privacy.model import MechanismUse, ReleaseTerms
+from bailiwick.privacy.releases import MechanismUse
+from bailiwick.privacy.terms import ReleaseTerms
 
 _LARGEST_THRESHOLD = 2**40
 

@@ -9,13 +9,14 @@ from functools import lru_cache
 from typing import Any
 
 from bailiwick.errors import InvalidInput
-from bailiwick.privacy.accounting import Mechanism, PureDp
+from bailiwick.privacy.accounting.steps import Mechanism, PureDp
 from bailiwick.privacy.contributions import BoundedRows, NumericColumn, cap_of, changes
 from bailiwick.privacy.mechanisms.means import share_of
 from bailiwick.privacy.mechanisms.model import ExpectedError, same_terms
 from bailiwick.privacy.mechanisms.noise import calibrated, check_epsilon, opendp
 from bailiwick.privacy.mechanisms.sums import own_column, values_of
-from bailiwick.privacy.model import MechanismUse, ReleaseTerms
+from bailiwick.privacy.releases import MechanismUse
+from bailiwick.privacy.terms import ReleaseTerms
 
 MOST_CANDIDATES = 10_001
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bailiwick.errors import InvalidInput
-from bailiwick.privacy.accounting import Laplace, Mechanism
+from bailiwick.privacy.accounting.steps import Laplace, Mechanism
 from bailiwick.privacy.contributions import BoundedRows, NumericColumn, cap_of, changes
 from bailiwick.privacy.mechanisms.model import ExpectedError, laplace_quantile, same_terms
 from bailiwick.privacy.mechanisms.noise import check_epsilon, laplace, laplace_scale
-from bailiwick.privacy.model import MechanismUse, ReleaseTerms
+from bailiwick.privacy.releases import MechanismUse
+from bailiwick.privacy.terms import ReleaseTerms
 
 
 @dataclass(frozen=True, slots=True)

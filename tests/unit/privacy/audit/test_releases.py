@@ -17,10 +17,12 @@ from bailiwick.datasets import private_questions
 from bailiwick.datasets.private_questions import Statistic
 from bailiwick.datasets.private_statistics import Asked, PrivateStatistics
 from bailiwick.models.model import LabelledText
+from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.audit.end_to_end import audit_releases
 from bailiwick.privacy.contributions import BoundedRows, bound
-from bailiwick.privacy.model import AccountKey, Cost, ReleaseTerms
+from bailiwick.privacy.costs import Cost
 from bailiwick.privacy.service import PrivacyService
+from bailiwick.privacy.terms import ReleaseTerms
 
 pytest.importorskip("opendp")
 

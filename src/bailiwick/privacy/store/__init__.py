@@ -1,0 +1,1 @@
+"""The tables of the privacy ledger and their queries; nobody else touches them."""
