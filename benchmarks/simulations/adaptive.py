@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from bailiwick.statistics.bayesian import compare_arms, rank_arms
-from bailiwick.statistics.best_of import best_of_normals
 from bailiwick.statistics.bayesian_shares import BetaBelief, rank_shares
+from bailiwick.statistics.best_of import best_of_normals
 from bailiwick.statistics.doubly_robust import half_width, score_sums
 from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.off_policy import Interval, Logged, doubly_robust, inverse_propensity, self_normalised

@@ -31,7 +31,7 @@ from bailiwick.statistics.moments import UnitMoments
 
 Floats = NDArray[np.float64]
 
-_HERMITE_X, _HERMITE_W = np.polynomial.hermite_e.hermegauss(24)
+_HERMITE_X, _HERMITE_W = np.polynomial.hermite_e.hermegauss(16)
 
 
 @dataclass(frozen=True, slots=True)
