@@ -76,3 +76,9 @@ def test_off_policy__wrong_reward_model__every_interval_covers_but_the_models_ow
     for name in ("normal", "self_normalised", "doubly_robust"):
         assert 92.3 <= found[name] <= 97.5, name
     assert found["model_alone"] < 5.0
+
+
+def test_off_policy__watched__the_anytime_interval_keeps_its_word_and_the_normal_one_does_not() -> None:
+    anytime, normal = adaptive.off_policy_watched(300)
+    assert anytime <= 5.4
+    assert normal > 12.0
