@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.effect import require_level
+from bailiwick.statistics.effect import require_finite, require_level
 from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.normal_mixture import bound, mixture_precision
 from bailiwick.statistics.score import BurnIn, Support, combine
@@ -114,6 +114,7 @@ def effect_of_scores(differences: ArrayLike, planned_units: float, level: float 
         level: confidence at all times together.
     """
     difference = np.asarray(differences, np.float64)
+    require_finite(float(difference @ difference), "differences")
     return _sequence(
         float(len(difference)), float(difference.sum()), float(difference @ difference), planned_units, level
     )

@@ -10,6 +10,8 @@ from bailiwick.errors import InvalidInput
 from bailiwick.statistics.bayesian import LiftPrior, compare_arms, prior_sensitivity, rank_arms
 from bailiwick.statistics.bayesian_shares import BetaBelief, rank_shares
 from bailiwick.statistics.moments import UnitMoments
+from bailiwick.statistics.regression_adjustment import regression_adjusted
+from bailiwick.statistics.stratification import inverse_variance, post_stratified
 
 FLAT = LiftPrior(0.0, math.inf)
 
@@ -140,3 +142,17 @@ def test_rank_shares__errors__fewer_are_better() -> None:
     mirrored = rank_shares([BetaBelief().after(98, 100), BetaBelief().after(90, 100)])
     assert ranked[0].probability_best == pytest.approx(mirrored[0].probability_best)
     assert ranked[0].probability_best > 0.98
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_moments__not_finite__refused_everywhere(value: float) -> None:
+    good, bad = UnitMoments.of([1.0, 2.0]), UnitMoments(2, value, 2, 0, total_total=value, count_count=2, total_count=2)
+    for analysis in (
+        lambda: compare_arms(good, bad),
+        lambda: rank_arms([good, bad]),
+        lambda: regression_adjusted([good, bad]),
+        lambda: post_stratified([[good, bad]]),
+        lambda: inverse_variance([[good, bad]]),
+    ):
+        with pytest.raises(InvalidInput, match="finite"):
+            analysis()

@@ -8,6 +8,7 @@ from scipy.integrate import quad
 from scipy.special import betaln, ndtr
 from scipy.stats import beta
 
+from bailiwick.errors import InvalidInput
 from bailiwick.statistics.best_of import best_of_betas, best_of_normals
 
 
@@ -110,3 +111,11 @@ def test_best_of_normals__any_arms__sum_to_one_and_do_not_mind_the_origin(
     assert (found.expected_loss >= 0).all()
     assert moved.probability == pytest.approx(found.probability, abs=1e-8)
     assert moved.expected_loss == pytest.approx(found.expected_loss, abs=1e-7)
+
+
+@pytest.mark.parametrize(("means", "spreads"), [([0.0], [1.0]), ([0.0, 1.0], [1.0, 0.0]), ([0.0, np.nan], [1.0, 1.0])])
+def test_best_of__no_distributions__refused(means: list[float], spreads: list[float]) -> None:
+    with pytest.raises(InvalidInput, match="two arms or more"):
+        best_of_normals(means, spreads)
+    with pytest.raises(InvalidInput, match="two arms or more"):
+        best_of_betas(means, spreads)
