@@ -18,6 +18,8 @@ from benchmarks.simulations.populations import Population
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+BURN_IN = BurnIn()
+
 
 @dataclass(frozen=True, slots=True)
 class ArmSums:
@@ -93,7 +95,7 @@ class Watched:
 
 
 def watched(
-    control: ArmSums, treatment: ArmSums, support: Support, planned_units: float, burn_in: BurnIn = BurnIn()
+    control: ArmSums, treatment: ArmSums, support: Support, planned_units: float, burn_in: BurnIn = BURN_IN
 ) -> Watched:
     """The process of two arms, from the first event on."""
     with np.errstate(divide="ignore", invalid="ignore"):

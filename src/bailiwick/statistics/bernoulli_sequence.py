@@ -74,6 +74,19 @@ def rate_interval(successes: float, trials: float, level: float = 0.95, planned:
     return (0.0 if low <= 1e-12 else low), (1.0 if high >= 1 - 1e-12 else high)
 
 
+def log_common_rate(
+    control: tuple[float, float], treatment: tuple[float, float], planned: float = 1_000, alpha: float = 0.05
+) -> float:
+    """Logarithm of the e-value of `compare_rates` against one common rate, without the interval: 50 times cheaper.
+
+    >>> round(log_common_rate((3, 400), (30, 400), planned=400), 2)
+    9.49
+    """
+    _require_counts(*control)
+    _require_counts(*treatment)
+    return _least(control, treatment, 0.0, planned, alpha) if control[1] and treatment[1] else 0.0
+
+
 def compare_rates(
     control: tuple[float, float], treatment: tuple[float, float], level: float = 0.95, planned: float = 1_000
 ) -> RateComparison:

@@ -45,7 +45,7 @@ def hybrid_plan(
 
     >>> plan = hybrid_plan([0.5, 1.0])
     >>> [round(z, 3) for z in plan.looks.z], round(plan.watch_level, 3)
-    ([3.068, 2.062], 0.99)
+    ([3.09, 2.061], 0.99)
 
     Args:
         times: scheduled looks as shares of the planned information.
