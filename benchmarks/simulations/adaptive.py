@@ -7,6 +7,7 @@ run all at once as arrays, with the formulas of `bailiwick.statistics` themselve
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from bailiwick.statistics.bayesian import compare_arms, rank_arms
+from bailiwick.statistics.bayesian_shares import BetaBelief, rank_shares
 from bailiwick.statistics.best_of import best_of_normals
-from bailiwick.statistics.beta_binomial import BetaBelief, rank_shares
 from bailiwick.statistics.doubly_robust import half_width, score_sums
 from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.off_policy import Interval, Logged, doubly_robust, inverse_propensity, self_normalised
@@ -31,6 +32,7 @@ Floats = NDArray[np.float64]
 Z = float(ndtri(0.975))
 EVER = 5.4  # per cent: 5 and twice the error of 10,000 repetitions
 BURN_IN = BurnIn()
+PROPOSED_VALUE = 0.9 * 0.7 + 0.1 * 0.3  # of the policy whose value `off_policy_runs` asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,27 @@ class Bandit:
     half_width: float
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One batch of all runs, and what is concluded after it.
+
+    Args:
+        allocation: share of each arm, shape ``(repetitions, arms)``.
+        units: of each arm in this batch.
+        totals: sums of rewards.
+        squares: sums of squared rewards.
+        difference: estimate over all batches, shape ``(repetitions,)``.
+        half_width: of its confidence sequence.
+    """
+
+    allocation: Floats
+    units: Floats
+    totals: Floats
+    squares: Floats
+    difference: Floats
+    half_width: Floats
+
+
 def thompson_runs(
     floor: float,
     *,
@@ -60,6 +83,7 @@ def thompson_runs(
     batches: int = 100,
     batch: int = 100,
     seed: int = 11,
+    observe: Callable[[Look], None] | None = None,
 ) -> Bandit:
     """Batched Thompson sampling with a floor, and what is concluded about arm 1 against arm 0 while it runs.
 
@@ -72,6 +96,7 @@ def thompson_runs(
         batches: how often traffic is re-allocated, and results are looked at.
         batch: units in each.
         seed: of the generator.
+        observe: is given every look.
     """
     generator = np.random.default_rng(seed)
     truth = np.zeros(arms) if share is None else np.full(arms, share)
@@ -93,6 +118,8 @@ def thompson_runs(
         count = float(number * batch)
         variance = np.maximum(0.0, score_squares - score * score / count) / (count - 1)
         half = half_width(count, variance, float(batches * batch), 0.95)
+        if observe is not None:
+            observe(Look(allocation, new, total, square, score / count, half))
         plain_missed = _plain_misses(units, totals, squares, effect)
         ready = (units[:, :2] >= BURN_IN.units).all(axis=1)
         if share is not None:
@@ -244,20 +271,9 @@ def off_policy_runs(repetitions: int, decisions: int = 1000, seed: int = 16) -> 
     model is fitted to nothing and wrong on purpose; doubly robust estimates must not mind.
     """
     generator = np.random.default_rng(seed)
-    actions = 5
     held = dict.fromkeys(("bernstein", "normal", "self_normalised", "doubly_robust", "model_alone"), 0)
     for _ in range(repetitions):
-        context = generator.integers(0, actions, decisions)
-        chances = np.where(np.arange(actions) == context[:, None], 0.7, 0.3)
-        logging = np.where(np.arange(actions) == (context[:, None] + 1) % actions, 0.4, 0.15)
-        proposed = np.where(np.arange(actions) == context[:, None], 0.9, 0.025)
-        truth = 0.9 * 0.7 + 0.1 * 0.3
-        action = (generator.random(decisions)[:, None] > np.cumsum(logging, axis=1)).sum(axis=1).clip(0, actions - 1)
-        rows = np.arange(decisions)
-        reward = (generator.random(decisions) < chances[rows, action]).astype(np.float64)
-        model = 0.8 * chances
-        prediction, baseline = model[rows, action], (model * proposed).sum(axis=1)
-        logged = Logged.of(reward, logging[rows, action], proposed[rows, action])
+        logged, prediction, baseline = _decisions(generator, decisions)
         estimates = {
             "bernstein": inverse_propensity(logged),
             "normal": inverse_propensity(logged, interval=Interval.NORMAL),
@@ -265,10 +281,51 @@ def off_policy_runs(repetitions: int, decisions: int = 1000, seed: int = 16) -> 
             "doubly_robust": doubly_robust(logged, prediction, baseline),
         }
         for name, made in estimates.items():
-            held[name] += made.low <= truth <= made.high
-        error = float(reward.std(ddof=1)) / decisions**0.5
-        held["model_alone"] += abs(float(baseline.mean()) - truth) <= Z * error
+            held[name] += made.low <= PROPOSED_VALUE <= made.high
+        error = float(logged.rewards.std(ddof=1)) / decisions**0.5
+        held["model_alone"] += abs(float(baseline.mean()) - PROPOSED_VALUE) <= Z * error
     return {name: 100 * count / repetitions for name, count in held.items()}
+
+
+def off_policy_watched(
+    repetitions: int, decisions: int = 2000, every: int = 100, seed: int = 17
+) -> tuple[float, float]:
+    """Per cent of logs whose doubly robust interval, read every so many decisions, ever leaves the truth out.
+
+    Returns:
+        Of the interval for any time, and of the normal one.
+    """
+    generator = np.random.default_rng(seed)
+    missed = np.zeros(2)
+    for _ in range(repetitions):
+        logged, prediction, baseline = _decisions(generator, decisions)
+        ever = [False, False]
+        for seen in range(2 * every, decisions + 1, every):
+            part = Logged(logged.rewards[:seen], logged.propensities[:seen], logged.targets[:seen])
+            for number, interval in enumerate((Interval.ANYTIME, Interval.NORMAL)):
+                made = doubly_robust(
+                    part, prediction[:seen], baseline[:seen], interval=interval, planned=float(decisions)
+                )
+                ever[number] |= not made.low <= PROPOSED_VALUE <= made.high
+        missed += ever
+    return 100 * float(missed[0]) / repetitions, 100 * float(missed[1]) / repetitions
+
+
+def _decisions(generator: np.random.Generator, decisions: int) -> tuple[Logged, Floats, Floats]:
+    """Logs of five actions, and a wrong model's predictions of the logged action and of the proposed policy."""
+    actions = 5
+    context = generator.integers(0, actions, decisions)
+    best = np.arange(actions) == context[:, None]
+    chances = np.where(best, 0.7, 0.3)
+    logging = np.where(np.arange(actions) == (context[:, None] + 1) % actions, 0.4, 0.15)
+    proposed = np.where(best, 0.9, 0.025)
+    before = np.cumsum(logging, axis=1)[:, :-1]
+    action = (generator.random(decisions)[:, None] > before).sum(axis=1)
+    rows = np.arange(decisions)
+    reward = (generator.random(decisions) < chances[rows, action]).astype(np.float64)
+    model = 0.8 * chances
+    logged = Logged.of(reward, logging[rows, action], proposed[rows, action])
+    return logged, model[rows, action], (model * proposed).sum(axis=1)
 
 
 def records(repetitions: int = 10_000) -> list[dict[str, Any]]:
@@ -359,9 +416,22 @@ def _beliefs(repetitions: int, fewer: int) -> list[dict[str, Any]]:
 def _off_policy(runs: int) -> list[dict[str, Any]]:
     found = off_policy_runs(runs)
     alone = found.pop("model_alone")
+    anytime, normal = off_policy_watched(runs // 2)
     return [
-        _coverage(f"off-policy, {name.replace('_', ' ')}: coverage", value, runs, "reward model alone", alone)
-        for name, value in found.items()
+        *(
+            _coverage(f"off-policy, {name.replace('_', ' ')}: coverage", value, runs, "reward model alone", alone)
+            for name, value in found.items()
+        ),
+        record(
+            "off-policy, doubly robust, any time: ever misses",
+            anytime,
+            "%",
+            better="lower",
+            goal=EVER,
+            peer="normal interval, watched",
+            peer_value=normal,
+            runs=runs // 2,
+        ),
     ]
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bailiwick.experiments.keeper import ExperimentKeeper
     from bailiwick.experiments.service import ExperimentService
     from bailiwick.extraction.service import ExtractionService
+    from bailiwick.governance.transparency import TransparencyLog
     from bailiwick.graph.ports import GraphStore
     from bailiwick.metrics.prometheus import Family
     from bailiwick.metrics.service import MetricsService
@@ -67,6 +68,24 @@ class Platform:
     def audit(self) -> AuditTrail:
         """The audit trail."""
         return AuditTrail(self.database, self.clock)
+
+    @cached_property
+    def transparency(self) -> TransparencyLog:
+        """The tamper-evident tree over the audit trail."""
+        from bailiwick.governance.anchors import parse_anchor
+        from bailiwick.governance.keys import load_or_create_key
+        from bailiwick.governance.transparency import TransparencyLog
+
+        folder = self.settings.home.absolute() / "audit"
+        key_file = self.settings.audit_key_file or folder / "key.pem"
+        anchors = self.settings.audit_anchors or ((folder / "heads").as_uri(),)
+        return TransparencyLog(
+            self.database,
+            self.clock,
+            self.settings.audit_origin,
+            lambda: load_or_create_key(key_file),
+            [parse_anchor(anchor) for anchor in anchors],
+        )
 
     @cached_property
     def leases(self) -> Leases:
@@ -263,7 +282,7 @@ class Platform:
         """Metrics of versions under differential privacy of the test rows."""
         from bailiwick.evaluation.private_metrics import PrivateMetrics
 
-        return PrivateMetrics(self.evaluation.judge, self.privacy)
+        return PrivateMetrics(self.evaluation.judging(), self.privacy)
 
     def privacy_gauges(self) -> list[Family]:
         """The privacy budgets, for Prometheus; none while the database does not answer."""

@@ -55,6 +55,15 @@ class Settings(BaseSettings):
     extraction_root: Path | None = Field(
         None, description="folder below which the REST interface may read files; unset: it reads none"
     )
+    audit_origin: str = Field(
+        "bailiwick", pattern=r"^[A-Za-z0-9./_-]{1,100}$", description="name of this installation in audit heads"
+    )
+    audit_key_file: Path | None = Field(
+        None, description="Ed25519 key (PEM) that signs audit heads; default: made in the home folder"
+    )
+    audit_anchors: tuple[str, ...] = Field(
+        (), description="where audit heads are kept: file:///path or https://host/path; default: in the home folder"
+    )
     seed: int = Field(20260101, ge=0, description="of every random choice in training")
 
     @classmethod

@@ -40,6 +40,7 @@ _ROUTERS = [
     "bailiwick.api.privacy",
     "bailiwick.api.metrics",
     "bailiwick.api.observations",
+    "bailiwick.api.audit",
     "bailiwick.api.privacy_releases",
     "bailiwick.api.experiments",
 ]

@@ -76,13 +76,26 @@ def show(
         ("labels", ", ".join(found.card.get("labels", ()))),
         ("settings", ", ".join(f"{key}={value}" for key, value in sorted(found.card.get("settings", {}).items()))),
     ]
+    privacy = found.card.get("privacy")
     if run:
         rows[6:6] = [
-            ("data set", run.dataset),
-            ("training run", f"{run.id}, seed {run.seed}, {run.cpu_s or 0:.1f} CPU s"),
+            # The id of a data set carries the hash of its rows; a private training has no seed.
+            ("data set", run.dataset.rpartition("-")[0] if privacy else run.dataset),
+            ("training run", f"{run.id}{'' if privacy else f', seed {run.seed}'}, {run.cpu_s or 0:.1f} CPU s"),
+        ]
+    if privacy:
+        rows += [
+            ("protects", f"{privacy['unit']} of {privacy['namespace']}, {privacy['adjacency']}"),
+            (
+                "guarantee",
+                f"epsilon {privacy['epsilon']:g}, delta {privacy['delta']:g}, charged to {privacy['account']}",
+            ),
+            ("method", privacy["method"]),
+            *(("not protected", line) for line in privacy["not_protected"]),
+            *(("released metric", f"{name} {value:.4g}") for name, value in sorted(found.metrics.items())),
         ]
     print_table(version, ("what", "value"), [row for row in rows if row[1]])
-    if run:
+    if run and run.losses:
         curve = [(loss.epoch, loss.training_loss, loss.validation_loss) for loss in run.losses]
         print_table("Training curve (nats per text)", ("epoch", "training loss", "validation loss"), curve)
     if evaluations:

@@ -126,22 +126,23 @@ def _train_privately(
             progress=lambda done, steps: bar.update(task, completed=done, total=steps),
         )
     assert run.version is not None
-    evaluation = root.platform.evaluation.evaluate(run.version, actor=root.actor())
     card = root.platform.registry.get(run.version).card["privacy"]
     if root.json:
-        print_json({"run": run, "evaluation": evaluation, "privacy": card})
+        print_json({"run": run, "privacy": card})
         return
     out.print(
         f"Trained [bold]{run.version}[/] privately in {run.cpu_s or 0:.1f} CPU s: epsilon {card['epsilon']:g}, delta "
         f"{card['delta']:g} per {card['unit']}, charged to {card['account']}",
         soft_wrap=True,
     )
-    print_evaluation(evaluation)
-    out.print("[bold]These metrics are not private[/]: they were measured on test texts as they are. Keep them inside.")
-    out.print("Not protected either:")
+    out.print("It is not evaluated: metrics on private texts cost budget too. Not protected by the training:")
     for line in card["not_protected"]:
         out.print(f"  - {line}", highlight=False)
-    out.print(f"Next: [bold]bailiwick model show {run.version}[/], or [bold]bailiwick deploy {run.version}[/]")
+    out.print(
+        f"Next: [bold]bailiwick privacy release-metrics {run.version} --metric accuracy "
+        f"--namespace {card['namespace']} --epsilon 1[/]",
+        soft_wrap=True,
+    )
 
 
 def _train_one(

@@ -13,7 +13,7 @@ from bailiwick.datasets.units import check_units
 from bailiwick.errors import InvalidInput
 from bailiwick.governance.audit import Actor
 from bailiwick.privacy.accounts import AccountKey
-from bailiwick.privacy.applicability import Applicability, of_rows
+from bailiwick.privacy.applicability import Applicability, of_import
 from bailiwick.privacy.costs import Cost
 from bailiwick.privacy.planning import Priced, price
 from bailiwick.privacy.releases import Release
@@ -69,17 +69,16 @@ class PrivateStatistics:
         self._privacy = privacy
 
     def applicability(self, dataset: str) -> Applicability:
-        """Whether the data set has a person-level unit.
+        """Whether the data set has a person-level unit, by what was stated at its import: no row is read.
 
         Raises:
             NotFound: no such data set.
         """
         snapshot = self._datasets.get(dataset)
-        rows = self._datasets.rows_of_snapshot(snapshot.sha256)
-        return of_rows(snapshot.source, sum(row.unit is not None for row in rows))
+        return of_import(snapshot.source, snapshot.findings.unit_column)
 
     def plan(self, asked: Asked) -> Planned:
-        """What the statistics would cost and how exact they would be. Reads no text and charges nothing.
+        """What the statistics would cost and how exact they would be. Reads no row and charges nothing.
 
         Raises:
             NotFound: no such data set, or no budget for it.
@@ -103,6 +102,8 @@ class PrivateStatistics:
 
     def release(self, asked: Asked, *, actor: Actor, idempotency_key: str | None = None) -> Release:
         """Charge for the statistics, compute them, and keep them with their report card.
+
+        Nothing depends on the rows before they are paid for: where none match, the answer is noise around zero.
 
         Args:
             asked: what for.
@@ -135,7 +136,13 @@ class PrivateStatistics:
     def _check_applies(self, snapshot: Dataset) -> None:
         found = self.applicability(snapshot.id)
         if not found.applies:
-            raise InvalidInput(found.words, what="unit", where=snapshot.id, requested="a private release")
+            raise InvalidInput(
+                found.words,
+                what="unit",
+                where=snapshot.id,
+                requested="a private release",
+                remedy=found.remedy or None,
+            )
 
     def _cost(self, asked: Asked, key: AccountKey) -> Cost:
         if asked.cost is not None:
@@ -161,4 +168,5 @@ def _purpose(asked: Asked, snapshot: Dataset) -> str:
     rows = f"the rows of domain {asked.domain}" if asked.domain else "all rows"
     rows += " that name a unit"
     names = ", ".join(statistic.value for statistic in asked.statistics)
-    return f"{names} over {rows} of data set {snapshot.id}"
+    # Not its id: that carries the hash of the rows, which whoever knows all rows but one could check a guess against.
+    return f"{names} over {rows} of data set {snapshot.name}"

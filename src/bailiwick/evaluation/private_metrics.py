@@ -1,18 +1,20 @@
-"""Metrics of a version on private test rows, in a form that may be published."""
+"""Metrics of a version on private rows, in a form that may be published."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
-from bailiwick.datasets.model import Dataset, Row
+from bailiwick.datasets.model import Split
 from bailiwick.datasets.units import check_units
-from bailiwick.errors import InvalidInput
+from bailiwick.errors import InvalidInput, PolicyDenied
+from bailiwick.evaluation.judging import Judged, Subject
 from bailiwick.governance.audit import Actor
 from bailiwick.privacy.accounts import AccountKey
-from bailiwick.privacy.applicability import of_rows
+from bailiwick.privacy.applicability import of_import
 from bailiwick.privacy.contributions import BoundedRows, NumericColumn, bound
 from bailiwick.privacy.costs import Cost
 from bailiwick.privacy.mechanisms.histograms import Histogram
@@ -24,8 +26,7 @@ from bailiwick.privacy.service import PrivacyService
 from bailiwick.privacy.terms import Categories, ColumnBounds, ReleaseTerms
 
 NOT_PROTECTED = (
-    "the model, and through it whatever it learned from: unless it was trained with differential privacy, its training "
-    "rows are not protected by this release",
+    "what a model that was not trained here learned from",
     "rows whose true label is not on the public list: they are left out",
 )
 
@@ -35,16 +36,30 @@ class PrivateMetric(StrEnum):
 
     ACCURACY = "accuracy"
     CONFUSION = "confusion"
+    TEST_LOSS = "test-loss"
+    VALIDATION_LOSS = "validation-loss"
+    TRAINING_LOSS = "training-loss"
+
+    @property
+    def rows_of(self) -> Split:
+        """Whose rows it is measured on. All rows of a unit are in one split, so no unit is in two of them."""
+        return _SPLITS.get(self, Split.TEST)
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """Test rows with what a version says of them, in the same order."""
+_SPLITS = {PrivateMetric.VALIDATION_LOSS: Split.VALIDATION, PrivateMetric.TRAINING_LOSS: Split.TRAIN}
 
-    snapshot: Dataset
-    domain: str
-    rows: Sequence[Row]
-    predicted: Sequence[str]
+
+class Judge(Protocol):
+    """Who knows versions and rows: `evaluation.judging.Judging`."""
+
+    def subject(self, version_id: str, dataset: str | None = None) -> Subject:
+        """What would be judged. Called before the charge: it must not read a row."""
+
+    def judge(self, subject: Subject, split: Split) -> Judged:
+        """All rows of a split with what the version says of them. Called once they are paid for."""
+
+    def record(self, subject: Subject, metrics: Mapping[str, float], actor: Actor) -> None:
+        """Add released metrics to those of the version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +70,19 @@ class _Question:
 
 
 class PrivateMetrics:
-    """Publishes the accuracy and the confusion of a version under differential privacy of the test rows.
+    """Publishes metrics of a version under differential privacy of everybody whose rows they follow from.
+
+    Those are the units of the judged data set, which are charged for here, and the units that the version was trained
+    on. A private training has paid for those already: whatever is done with its model costs nothing more. Any other
+    model follows from its training rows without a bound, so that no noise on its metrics would protect them and no
+    charge would make it so: where such rows are about persons, the release is refused.
 
     Args:
-        judge: from a version and a data set (None: that of its training) to its judged test rows. Called before the
-            charge. Its answers stay inside until they are paid; that no row has a unit is said before.
+        judge: knows the versions and the rows.
         privacy: terms, budgets and releases.
     """
 
-    def __init__(self, judge: Callable[[str, str | None], Judged], privacy: PrivacyService) -> None:
+    def __init__(self, judge: Judge, privacy: PrivacyService) -> None:
         self._judge = judge
         self._privacy = privacy
 
@@ -78,7 +97,10 @@ class PrivateMetrics:
         dataset: str | None = None,
         idempotency_key: str | None = None,
     ) -> Release:
-        """Charge for the metrics, compute them on the test rows, and keep them with their report card.
+        """Charge for the metrics, compute them on the rows, and keep them with their report card.
+
+        Where there are no rows, the answers are noise. Metrics of a private version are also added to its record, where
+        gates find them.
 
         Args:
             version: to judge.
@@ -91,33 +113,61 @@ class PrivateMetrics:
 
         Raises:
             NotFound: no such version, data set or account.
+            PolicyDenied: the version was trained on rows about persons without differential privacy.
             InvalidInput: differential privacy does not apply, the rows of units depend on each other, or a term is
-                missing; nothing was charged.
-            BudgetExhausted: an account does not hold the cost; nothing was charged.
+                missing; nothing was read or charged.
+            BudgetExhausted: an account does not hold the cost; nothing was read or charged.
         """
-        judged = self._judge(version, dataset)
-        applies = of_rows(judged.snapshot.source, sum(row.unit is not None for row in judged.rows))
+        subject = self._judge.subject(version, dataset)
+        snapshot, domain = subject.snapshot, subject.version.domain
+        applies = of_import(snapshot.source, snapshot.findings.unit_column)
         if not applies.applies:
-            raise InvalidInput(applies.words, what="unit", where=judged.snapshot.id)
-        key = AccountKey(namespace, judged.snapshot.name, judged.domain)
+            raise InvalidInput(applies.words, what="unit", where=snapshot.id, remedy=applies.remedy or None)
+        self._check_learned(subject)
+        _check_own(subject, metrics)
+        key = AccountKey(namespace, snapshot.name, domain)
         account = self._privacy.ledger.account(key)
-        check_units(judged.snapshot, account.unit)
+        check_units(snapshot, account.unit)
         terms = self._privacy.terms(key)
-        asked = questions(metrics, terms, cost or self._level(key))
-        purpose = f"{', '.join(metrics)} of version {version} on the test rows of data set {judged.snapshot.id}"
+        labels = len(subject.version.card.get("labels", ()))
+        asked = questions(metrics, terms, cost or self._level(key), most_loss=most_loss(labels))
+        splits = sorted({each.metric.rows_of for each in asked})
         priced: Priced = price(
-            purpose,
+            # Not the data set's id: it carries the hash of the rows.
+            f"{', '.join(metrics)} of version {version} on the {' and '.join(splits)} rows of data set {snapshot.name}",
             [question.mechanism for question in asked],
             currency=account.currency,
             not_protected=NOT_PROTECTED,
         )
 
         def compute() -> dict[str, Any]:
-            return {each.metric.value: each.mechanism.release(each.gather(judged)) for each in asked}
+            judged = {split: self._judge.judge(subject, split) for split in splits}
+            return {
+                each.metric.value: each.mechanism.release(each.gather(judged[each.metric.rows_of])) for each in asked
+            }
 
-        return self._privacy.release(
+        found = self._privacy.release(
             terms, key, priced.plan, compute, actor=actor, idempotency_key=idempotency_key, categorical=["label"]
         )
+        if subject.private:  # on a replay too: a crash may have come between
+            self._judge.record(subject, _recorded(found.output), actor)
+        return found
+
+    def _check_learned(self, subject: Subject) -> None:
+        """Refuse a version that follows, unbounded, from rows that somebody's budget or unit column protects."""
+        budgeted = {account.key.lineage for account, _ in self._privacy.ledger.accounts()}
+        exposed = sorted(
+            {each.name for each in subject.learned if each.findings.unit_column is not None or each.name in budgeted}
+        )
+        if exposed:
+            raise PolicyDenied(
+                f"version {subject.version.id!r} learned from {', '.join(exposed)} without differential privacy: its "
+                "metrics would give those rows away whatever noise they get",
+                what="version",
+                where=subject.version.id,
+                requested=exposed,
+                remedy="train a version with --private, or keep its metrics inside",
+            )
 
     def _level(self, key: AccountKey) -> Cost:
         level = self._privacy.settings(key).level
@@ -126,8 +176,48 @@ class PrivateMetrics:
         return level.cost
 
 
-def questions(metrics: Sequence[PrivateMetric], terms: ReleaseTerms, cost: Cost) -> tuple[_Question, ...]:
+def most_loss(labels: int) -> float:
+    """The most that the loss of one row counts, in nats: twice that of a guess among the labels. Public.
+
+    >>> round(most_loss(4), 4)
+    2.7726
+    """
+    return round(2 * math.log(max(labels, 2)), 4)
+
+
+def _check_own(subject: Subject, metrics: Sequence[PrivateMetric]) -> None:
+    of_training = [metric for metric in metrics if metric.rows_of is not Split.TEST]
+    if of_training and not subject.own:
+        raise InvalidInput(
+            f"{of_training[0]} belongs to the data set that the version was trained on",
+            what="dataset",
+            requested=subject.snapshot.name,
+            remedy="leave out the data set",
+        )
+
+
+def _recorded(output: Mapping[str, Any]) -> dict[str, float]:
+    """Released answers under the names of `evaluation.model.METRICS`."""
+    found = {
+        metric.value.replace("-", "_"): float(output[metric.value]["mean"])
+        for metric in PrivateMetric
+        if metric is not PrivateMetric.CONFUSION and metric.value in output
+    }
+    if PrivateMetric.ACCURACY.value in output:
+        found["test_examples"] = float(output[PrivateMetric.ACCURACY.value]["count"])
+    return found
+
+
+def questions(
+    metrics: Sequence[PrivateMetric], terms: ReleaseTerms, cost: Cost, *, most_loss: float
+) -> tuple[_Question, ...]:
     """The metrics as calibrated mechanisms.
+
+    Args:
+        metrics: each once.
+        terms: of the account.
+        cost: of all of them together.
+        most_loss: what the loss of a row is clamped to, in nats.
 
     Raises:
         InvalidInput: none or one twice; no categories for ``label``.
@@ -137,7 +227,10 @@ def questions(metrics: Sequence[PrivateMetric], terms: ReleaseTerms, cost: Cost)
     terms.check(categorical=["label"])
     each = share_of(cost.epsilon, len(metrics))
     builders = {PrivateMetric.ACCURACY: _accuracy, PrivateMetric.CONFUSION: _confusion}
-    return tuple(builders[metric](terms, each) for metric in metrics)
+    return tuple(
+        builders[metric](terms, each) if metric in builders else _loss(metric, terms, each, most_loss)
+        for metric in metrics
+    )
 
 
 def _accuracy(terms: ReleaseTerms, epsilon: float) -> _Question:
@@ -164,6 +257,16 @@ def _confusion(terms: ReleaseTerms, epsilon: float) -> _Question:
         return bound(paired, _units(judged), categorical={"truth": _truth(judged), "predicted": predicted})
 
     return _Question(PrivateMetric.CONFUSION, Histogram(paired, ("truth", "predicted"), epsilon), gather)
+
+
+def _loss(metric: PrivateMetric, terms: ReleaseTerms, epsilon: float, most: float) -> _Question:
+    ranged = replace(terms, bounds={"loss": ColumnBounds(0, most)}, categories={"truth": terms.categories["label"]})
+    column = NumericColumn.of(ranged, "loss", decimals=4)
+
+    def gather(judged: Judged) -> BoundedRows:
+        return bound(ranged, _units(judged), categorical={"truth": _truth(judged)}, numeric={column: judged.losses})
+
+    return _Question(metric, Mean(ranged, column, epsilon), gather)
 
 
 def _units(judged: Judged) -> list[str | None]:

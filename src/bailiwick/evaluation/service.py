@@ -10,11 +10,11 @@ import numpy as np
 from bailiwick.clock import Clock
 from bailiwick.datasets.model import Dataset, Row, Split
 from bailiwick.datasets.service import DatasetService
-from bailiwick.errors import InvalidInput, NotFound
+from bailiwick.errors import InvalidInput, NotFound, PolicyDenied
 from bailiwick.evaluation import store
 from bailiwick.evaluation.compare import compare_predictions, correct
+from bailiwick.evaluation.judging import Judging, claims_privacy
 from bailiwick.evaluation.model import Comparison, Evaluation, Quality, Speed
-from bailiwick.evaluation.private_metrics import Judged
 from bailiwick.evaluation.quality import measure
 from bailiwick.evaluation.speed import time_model
 from bailiwick.governance.audit import Actor, AuditTrail
@@ -62,7 +62,8 @@ class EvaluationService:
         """Measure a version on the test rows of its domain, and make the result the version's metrics.
 
         Test rows whose text or unit the version, or a version that it descends from, has learned from are left out and
-        counted.
+        counted. A version that claims differential privacy is measured only on rows about nobody, and then on all of
+        them: which ones to leave out, and its loss on what it learned from, would tell of its training rows.
 
         Args:
             version_id: to measure.
@@ -72,10 +73,12 @@ class EvaluationService:
         Raises:
             NotFound: no such version or data set.
             InvalidInput: no test rows, or most of them were learned from; the metrics stay as they were.
+            PolicyDenied: the version claims differential privacy, and the rows are about persons.
             Conflict: the artefact or the rows were changed.
         """
         version = self._registry.get(version_id)
         snapshot = self._dataset_of(version, dataset)
+        _check_privacy(version, snapshot)
         rows, excluded = self._test_rows(snapshot, [version])
         model = self._registry.load(version_id)
         texts = [row.text for row in rows]
@@ -106,18 +109,9 @@ class EvaluationService:
             self._audit.record(connection, actor, "evaluation.record", f"evaluation:{made.id}", after=after)
         return made
 
-    def judge(self, version_id: str, dataset: str | None = None) -> Judged:
-        """Every test row of the version's domain with what it says of them; nothing is recorded.
-
-        No row is left out for what another row holds: that would let one unit decide over the rows of others, and a
-        release bounds only what a unit's own rows do.
-        """
-        version = self._registry.get(version_id)
-        snapshot = self._dataset_of(version, dataset)
-        rows = self._datasets.rows(snapshot.id, Split.TEST, version.domain)
-        model = self._registry.load(version_id)
-        chosen = model.predict([row.text for row in rows]).argmax(axis=1)
-        return Judged(snapshot, version.domain, rows, [model.card.labels[position] for position in chosen])
+    def judging(self) -> Judging:
+        """What releases under differential privacy judge with."""
+        return Judging(self._database, self._datasets, self._registry, self._trained_on)
 
     def list(self, version_id: str) -> Sequence[Evaluation]:
         """Evaluations of a version, newest first."""
@@ -135,6 +129,7 @@ class EvaluationService:
         Raises:
             NotFound: no such version or data set.
             InvalidInput: the versions are of different domains, or too few test rows are left.
+            PolicyDenied: as `evaluate`.
         """
         versions = [self._registry.get(first), self._registry.get(second)]
         if versions[0].domain != versions[1].domain:
@@ -142,6 +137,8 @@ class EvaluationService:
                 f"{first!r} and {second!r} are of different domains", what="versions", requested=[first, second]
             )
         snapshot = self._dataset_of(versions[1], dataset)
+        for version in versions:
+            _check_privacy(version, snapshot)
         rows, _ = self._test_rows(snapshot, versions)
         texts, truth = [row.text for row in rows], [row.label for row in rows]
         models = [self._registry.load(version.id) for version in versions]
@@ -162,7 +159,11 @@ class EvaluationService:
             raise InvalidInput(
                 f"version {version.id!r} was not trained here", what="dataset", remedy="name a data set with --dataset"
             )
-        return self._datasets.get(self._training.get(version.training_run).dataset)
+        return self._datasets.get(self._trained_on(version))
+
+    def _trained_on(self, version: ModelVersion) -> str:
+        assert version.training_run is not None
+        return self._training.get(version.training_run).dataset
 
     def _test_rows(self, snapshot: Dataset, versions: Sequence[ModelVersion]) -> tuple[Sequence[Row], int]:
         domain = versions[0].domain
@@ -177,6 +178,8 @@ class EvaluationService:
             )
         learned = set[Mark]()
         for version in versions:
+            if claims_privacy(version):
+                continue
             learned |= learned_marks(self._datasets, self._registry, version, with_validation=True)
         kept = [row for row in rows if not learned.intersection(marks(row))]
         excluded = len(rows) - len(kept)
@@ -191,7 +194,7 @@ class EvaluationService:
         return kept, excluded
 
     def _losses(self, version: ModelVersion, model: FittedModel) -> dict[str, float]:
-        if version.training_run is None:
+        if version.training_run is None or claims_privacy(version):
             return {}
         try:
             run = self._training.get(version.training_run)
@@ -204,6 +207,22 @@ class EvaluationService:
         if run.validation_loss is not None:
             losses["validation_loss"] = run.validation_loss
         return losses
+
+
+def _check_privacy(version: ModelVersion, snapshot: Dataset) -> None:
+    """Refuse metrics that nobody has paid for, of a version that promises privacy, on rows about persons.
+
+    A set without a unit column that the version was trained on does not exist: private training needs one.
+    """
+    if claims_privacy(version) and snapshot.findings.unit_column is not None:
+        raise PolicyDenied(
+            f"version {version.id!r} promises differential privacy: its metrics on {snapshot.name!r}, which is about "
+            f"persons, are released against a budget",
+            what="version",
+            requested=version.id,
+            where=snapshot.id,
+            remedy=f"bailiwick privacy release-metrics {version.id} --metric accuracy --namespace NAME --epsilon 1",
+        )
 
 
 def _metrics(quality: Quality, speed: Speed) -> dict[str, float]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Index, String, Table, Text, select
+from sqlalchemy import BigInteger, Column, Connection, Index, String, Table, Text, select
 
 from bailiwick.clock import Clock
+from bailiwick.governance.body import entry_body
 from bailiwick.storage.database import Database
 from bailiwick.storage.schema import BigId, Json, UtcDateTime, metadata
 
@@ -25,7 +26,12 @@ audit_entry = Table(
     Column("before", Json, nullable=True),
     Column("after", Json, nullable=True),
     Column("request_id", String(100), nullable=True),
+    # The exact text that the tree of `transparency.py` hashes; the columns above are for queries.
+    Column("body", Text, nullable=False),
+    # Its leaf in that tree: given when it is integrated, since the order of commits is not that of `sequence`.
+    Column("position", BigInteger, nullable=True),
     Index("ix_audit_entry_subject", "subject", "sequence"),
+    Index("uq_audit_entry_position", "position", unique=True),
 )
 
 
@@ -46,7 +52,11 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One recorded change. ``action`` is ``noun.verb``, ``subject`` is ``noun:id``."""
+    """One recorded change. ``action`` is ``noun.verb``, ``subject`` is ``noun:id``.
+
+    Args:
+        position: its leaf in the tamper-evident tree; None until it is integrated, about a second after the change.
+    """
 
     sequence: int
     at: datetime
@@ -57,6 +67,7 @@ class AuditEntry:
     before: Any
     after: Any
     request_id: str | None
+    position: int | None
 
 
 class AuditTrail:
@@ -70,22 +81,22 @@ class AuditTrail:
         self, connection: Connection, actor: Actor, action: str, subject: str, *, before: Any = None, after: Any = None
     ) -> None:
         """Add an entry inside the caller's write unit, so that change and entry live or die together."""
-        connection.execute(
-            audit_entry.insert().values(
-                at=self._clock.now(),
-                actor=actor.name,
-                action=action,
-                subject=subject,
-                reason=actor.reason,
-                before=before,
-                after=after,
-                request_id=actor.request_id,
-            )
-        )
+        values: dict[str, Any] = {
+            "at": self._clock.now(),
+            "actor": actor.name,
+            "action": action,
+            "subject": subject,
+            "reason": actor.reason,
+            "before": before,
+            "after": after,
+            "request_id": actor.request_id,
+        }
+        connection.execute(audit_entry.insert().values(**values, body=entry_body(values)))
 
     def entries(self, *, subject: str | None = None, limit: int = 100) -> Sequence[AuditEntry]:
         """The latest entries, newest first, of one subject or of all."""
-        query = select(audit_entry).order_by(audit_entry.c.sequence.desc()).limit(limit)
+        columns = [column for column in audit_entry.c if column.name != "body"]
+        query = select(*columns).order_by(audit_entry.c.sequence.desc()).limit(limit)
         if subject is not None:
             query = query.where(audit_entry.c.subject == subject)
         with self._database.read() as connection:

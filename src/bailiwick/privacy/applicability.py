@@ -17,13 +17,11 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Applicability:
-    """Whether a source has a person-level unit, and if not, why.
-
-    ``reason`` is empty where it applies.
-    """
+    """Whether a source has a person-level unit, and if not, why, and what would change that."""
 
     applies: bool
     reason: str = ""
+    remedy: str = ""
 
     @property
     def words(self) -> str:
@@ -45,17 +43,24 @@ def of_file(name: str) -> Applicability:
     return Applicability(True) if kind is None else Applicability(False, f"{kind} has no person-level unit")
 
 
-def of_rows(source: str, units: int) -> Applicability:
-    """By what is known of a data set.
+def of_import(source: str, unit_column: str | None) -> Applicability:
+    """By what was stated when a data set was imported, which is public. Whether any row names a unit is private.
 
     Args:
         source: where it came from, as its record says.
-        units: how many of its rows name a unit.
+        unit_column: that was named at import as the one that says whom a row belongs to.
+
+    >>> of_import("queries.csv", None).applies, of_import("queries.csv", "customer").applies
+    (False, True)
     """
     if source == "graph":
         return Applicability(
             False, "its rows are elements of the graph, and the file that each was read from is no person"
         )
-    if units == 0:
-        return Applicability(False, "no row names a unit; import it with --unit-column to say whom a row belongs to")
+    if unit_column is None:
+        return Applicability(
+            False,
+            "no unit was named at import",
+            "import it again with --unit-column COLUMN --independent-units, to say whom a row belongs to",
+        )
     return Applicability(True)

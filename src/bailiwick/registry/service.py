@@ -198,11 +198,24 @@ class RegistryService:
         return model
 
     def record_metrics(
-        self, connection: Connection, version_id: str, metrics: Mapping[str, float], actor: Actor
+        self,
+        connection: Connection,
+        version_id: str,
+        metrics: Mapping[str, float],
+        actor: Actor,
+        *,
+        add: bool = False,
     ) -> None:
         """Make these the metrics of a version, inside the caller's write unit. What is no finite number is left out.
 
         JSON knows no NaN, and a gate does not let pass what was not measured.
+
+        Args:
+            connection: of the write unit.
+            version_id: whose.
+            metrics: by name.
+            actor: who measured.
+            add: keep what was measured before under other names.
 
         Raises:
             NotFound: no such version.
@@ -211,6 +224,8 @@ class RegistryService:
         before = store.find(connection, version_id, to_change=True)
         if before is None:
             raise NotFound(f"no model version {version_id!r}", what="version", requested=version_id)
+        if add:
+            finite = {**before.metrics, **finite}
         store.set_metrics(connection, version_id, finite)
         self._audit.record(
             connection,

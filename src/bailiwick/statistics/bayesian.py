@@ -26,12 +26,12 @@ from scipy.special import ndtri
 
 from bailiwick.errors import InvalidInput
 from bailiwick.statistics.best_of import best_of_normals
-from bailiwick.statistics.effect import require_level
+from bailiwick.statistics.effect import require_finite, require_level
 from bailiwick.statistics.moments import UnitMoments
 
 Floats = NDArray[np.float64]
 
-_HERMITE_X, _HERMITE_W = np.polynomial.hermite_e.hermegauss(24)
+_HERMITE_X, _HERMITE_W = np.polynomial.hermite_e.hermegauss(16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +152,11 @@ def compare_arms(
         larger_is_better: False for latency, cost and errors.
 
     Raises:
-        InvalidInput: the level is not between 0 and 1.
+        InvalidInput: the level is not between 0 and 1, or a sum is not finite.
     """
     require_level(level)
+    for arm in (control, treatment):
+        require_finite(arm.total + arm.total_total + arm.count_count, "moments")
     size = abs(control.mean)
     observed, variance = treatment.mean - control.mean, control.variance_of_mean + treatment.variance_of_mean
     if not (math.isfinite(observed) and variance > 0):
@@ -212,10 +214,12 @@ def rank_arms(
         larger_is_better: False for latency, cost and errors.
 
     Raises:
-        InvalidInput: fewer than two arms.
+        InvalidInput: fewer than two arms, or a sum that is not finite.
     """
     if len(arms) < 2:
         raise InvalidInput(f"{len(arms)} arms cannot be ranked", what="arms", allowed="two or more")
+    for arm in arms:
+        require_finite(arm.total + arm.total_total + arm.count_count, "moments")
     means = np.array([arm.mean for arm in arms])
     variances = np.array([arm.variance_of_mean for arm in arms])
     if not (np.isfinite(means).all() and (variances > 0).all()):

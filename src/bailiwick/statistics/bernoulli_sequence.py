@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.beta_binomial_mixture import log_e_value
+from bailiwick.statistics.beta_binomial import log_e_value
 
 _HALVINGS = 45
 _GRID = 400

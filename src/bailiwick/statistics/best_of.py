@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, betainccinv, betaincinv, betaln, ndtr
 
+from bailiwick.errors import InvalidInput
+
 Floats = NDArray[np.float64]
 
 _CUTS = np.array([-8.2, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 8.2])  # in standard deviations of each arm
@@ -44,8 +46,12 @@ def best_of_normals(means: ArrayLike, standard_deviations: ArrayLike) -> Best:
     Args:
         means: shape ``(..., arms)``.
         standard_deviations: the same shape, above zero.
+
+    Raises:
+        InvalidInput: fewer than two arms, a mean that is not finite, a standard deviation that is not above zero.
     """
     mean, spread = np.broadcast_arrays(np.asarray(means, np.float64), np.asarray(standard_deviations, np.float64))
+    _require(np.isfinite(mean) & np.isfinite(spread) & (spread > 0), "standard_deviations", "finite, above 0")
     if mean.shape[-1] == 2:
         return _best_of_two_normals(mean, spread)
     cuts = (mean[..., None] + spread[..., None] * _CUTS).reshape(*mean.shape[:-1], -1)
@@ -65,8 +71,12 @@ def best_of_betas(alphas: ArrayLike, betas: ArrayLike) -> Best:
     Args:
         alphas: shape ``(..., arms)``.
         betas: the same shape.
+
+    Raises:
+        InvalidInput: fewer than two arms, or a parameter below 1/2 or not finite.
     """
     a, b = np.broadcast_arrays(np.asarray(alphas, np.float64), np.asarray(betas, np.float64))
+    _require(np.isfinite(a) & np.isfinite(b) & (a >= 0.5) & (b >= 0.5), "alphas", "finite, at least 0.5")
     below, above = ndtr(_CUTS[_CUTS <= 0]), ndtr(-_CUTS[_CUTS > 0])
     # x = sin(t)^2 takes away the poles that the density has at 0 and 1 for parameters below 1
     low = np.arcsin(np.sqrt(betaincinv(a[..., None], b[..., None], below)))
@@ -78,6 +88,11 @@ def best_of_betas(alphas: ArrayLike, betas: ArrayLike) -> Best:
         density = 2 * np.exp((2 * a_ - 1) * np.log(sine) + (2 * b_ - 1) * np.log(cosine) - betaln(a_, b_))
     x = np.sin(t) ** 2
     return _best(x, weights, density, np.asarray(betainc(a_, b_, x[..., None]), np.float64), a / (a + b))
+
+
+def _require(good: NDArray[np.bool_], what: str, allowed: str) -> None:
+    if good.ndim == 0 or good.shape[-1] < 2 or not good.all():
+        raise InvalidInput(f"no two arms or more with {what} {allowed}", what=what, allowed=allowed)
 
 
 def _best_of_two_normals(mean: Floats, spread: Floats) -> Best:

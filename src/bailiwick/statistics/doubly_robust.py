@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.effect import require_level
+from bailiwick.statistics.effect import require_finite, require_level
 from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.normal_mixture import bound, mixture_precision
 from bailiwick.statistics.score import BurnIn, Support, combine
@@ -31,6 +32,8 @@ from bailiwick.statistics.score import BurnIn, Support, combine
 Floats = NDArray[np.float64]
 
 _BURN_IN = BurnIn()
+_NAMES = [each.name for each in fields(UnitMoments)]
+_every_sum = attrgetter(*_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ def effect_of_scores(differences: ArrayLike, planned_units: float, level: float 
         level: confidence at all times together.
     """
     difference = np.asarray(differences, np.float64)
+    require_finite(float(difference @ difference), "differences")
     return _sequence(
         float(len(difference)), float(difference.sum()), float(difference @ difference), planned_units, level
     )
@@ -156,31 +160,23 @@ def effect_of_batches(
     Raises:
         InvalidInput: a propensity of zero for a compared arm, an unknown position, propensities that do not sum to 1.
     """
-    seen = {control: UnitMoments(), treatment: UnitMoments()}
-    units = total = squares = 0.0
     for batch in batches:
         _require_batch(batch, control, treatment)
-        size = sum(arm.units for arm in batch.arms)
-        if not size:
-            continue
-        compared = [batch.arms[position] for position in (control, treatment)]
-        known = [
-            _mean_total(seen[position]) if seen[position].units else _mean_total(arm)
-            for position, arm in zip((control, treatment), compared, strict=True)
-        ]
-        part = score_sums(
-            size,
-            np.array([arm.units for arm in compared]),
-            np.array([arm.total for arm in compared]),
-            np.array([arm.total_total for arm in compared]),
-            np.array([batch.propensities[control], batch.propensities[treatment]]),
-            np.array(known),
-        )
-        units, total, squares = units + size, total + float(part[0]), squares + float(part[1])
-        seen = {position: seen[position] + batch.arms[position] for position in seen}
-    found = _sequence(units, total, squares, planned_units, level)
-    reason = combine([seen[control]], [seen[treatment]], support, burn_in).reason
-    return replace(found, low=-math.inf, high=math.inf, reason=reason) if reason else found
+    batches = [batch for batch in batches if any(arm.units for arm in batch.arms)]
+    if not batches:
+        return _sequence(0.0, 0.0, 0.0, planned_units, level, "no unit was seen yet")
+    positions = (control, treatment)
+    sizes = np.array([sum(arm.units for arm in batch.arms) for batch in batches])
+    sums = np.array([[_every_sum(batch.arms[position]) for position in positions] for batch in batches])
+    units, totals, squares = (sums[..., _NAMES.index(name)] for name in ("units", "total", "total_total"))
+    propensities = np.array([[batch.propensities[position] for position in positions] for batch in batches])
+    units_before, totals_before = np.cumsum(units, axis=0) - units, np.cumsum(totals, axis=0) - totals
+    own = totals / np.maximum(units, 1.0)
+    known = np.where(units_before > 0, totals_before / np.maximum(units_before, 1.0), own)
+    first, second = score_sums(sizes, units, totals, squares, propensities, known)
+    pooled = [UnitMoments(*(float(value) for value in arm)) for arm in sums.sum(axis=0)]
+    reason = combine(pooled[:1], pooled[1:], support, burn_in).reason
+    return _sequence(float(sizes.sum()), float(first.sum()), float(second.sum()), planned_units, level, reason)
 
 
 def score_sums(
@@ -223,22 +219,22 @@ def half_width(units: ArrayLike, variance: ArrayLike, planned_units: float, leve
     return np.asarray(np.sqrt(variance) * width)
 
 
-def _sequence(units: float, total: float, squares: float, planned_units: float, level: float) -> ScoredEffect:
+def _sequence(
+    units: float, total: float, squares: float, planned_units: float, level: float, reason: str | None = None
+) -> ScoredEffect:
+    """The effect from sums of score differences; its interval is infinite where there is a reason."""
     require_level(level)
     if not (math.isfinite(planned_units) and planned_units >= 1):
         raise InvalidInput(
             f"planned_units {planned_units!r} is not a number of units", what="planned_units", allowed="at least 1"
         )
     if units < 2:
-        return ScoredEffect(total / units if units else math.nan, math.inf, -math.inf, math.inf, units, level)
+        mean = total / units if units else math.nan
+        return ScoredEffect(mean, math.inf, -math.inf, math.inf, units, level, reason or "needs 2 units")
     mean = total / units
     variance = max(0.0, squares - units * mean * mean) / (units - 1)
-    half = float(half_width(units, variance, planned_units, level))
-    return ScoredEffect(mean, math.sqrt(variance / units), mean - half, mean + half, units, level)
-
-
-def _mean_total(arm: UnitMoments) -> float:
-    return arm.total / arm.units if arm.units else 0.0
+    half = math.inf if reason else float(half_width(units, variance, planned_units, level))
+    return ScoredEffect(mean, math.sqrt(variance / units), mean - half, mean + half, units, level, reason)
 
 
 def _require_batch(batch: Batch, control: int, treatment: int) -> None:

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.beta_binomial_mixture import log_e_value
+from bailiwick.statistics.beta_binomial import log_e_value
 from bailiwick.statistics.normal_mixture import mixture_precision
 
 Floats = NDArray[np.float64]

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bailiwick.errors import InvalidInput
+from bailiwick.statistics.effect import require_finite
 from bailiwick.statistics.moments import UnitMoments
 
 _NO_SPREAD = 1e-12  # share of the raw second moment below which a centred one is rounding, not spread
@@ -57,10 +58,12 @@ def regression_adjusted(arms: Sequence[UnitMoments]) -> Adjusted:
         arms: moments with covariates, at least one arm.
 
     Raises:
-        InvalidInput: no arm was given.
+        InvalidInput: no arm was given, or a sum is not finite.
     """
     if not arms:
         raise InvalidInput("there is no arm to adjust", what="arms", remedy="give the moments of at least one arm")
+    for arm in arms:
+        require_finite(arm.total + arm.total_total + arm.count_count + arm.covariate_covariate, "moments")
     units = sum(arm.units for arm in arms)
     if not units:
         return Adjusted(tuple(arms), 0.0, 0.0, (0.0,) * len(arms))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from scipy.special import chdtrc
 
 from bailiwick.errors import InvalidInput
+from bailiwick.statistics.effect import require_finite
 from bailiwick.statistics.moments import UnitMoments
 
 
@@ -74,7 +75,7 @@ def post_stratified(strata: Sequence[Sequence[UnitMoments]]) -> Stratified:
         strata: for each stratum the moments of all arms, in the same order.
 
     Raises:
-        InvalidInput: there is no stratum, or strata differ in the number of arms.
+        InvalidInput: there is no stratum, or strata differ in the number of arms, or a sum is not finite.
     """
     arms = _arms_of(strata)
     usable = [_comparable(stratum) for stratum in strata]
@@ -100,7 +101,7 @@ def inverse_variance(strata: Sequence[Sequence[UnitMoments]]) -> CombinedDiffere
         strata: for each stratum control and treatment.
 
     Raises:
-        InvalidInput: there is no stratum, or one does not have exactly two arms.
+        InvalidInput: there is no stratum, one does not have exactly two arms, or a sum is not finite.
     """
     if _arms_of(strata) != 2:
         raise InvalidInput(
@@ -156,6 +157,9 @@ def _arms_of(strata: Sequence[Sequence[UnitMoments]]) -> int:
             allowed="at least one stratum, each with the same arms",
             remedy="give empty moments for an arm that had no traffic in a stratum",
         )
+    for stratum in strata:
+        for arm in stratum:
+            require_finite(arm.total + arm.total_total + arm.count_count, "moments")
     return counts.pop()
 
 

@@ -80,7 +80,7 @@ def top_two(probabilities: ArrayLike, leader: float = 0.5) -> Floats:
         raise InvalidInput(f"leader {leader!r} is not a share", what="leader", requested=leader, allowed="0 to 1")
     p = np.asarray(probabilities, dtype=np.float64)
     # p_j / (1 - p_j) of the arm that wins alone is unbounded; its rivals then share the rest in equal parts
-    p = np.clip(p, 1e-12, None) / np.clip(p, 1e-12, None).sum(axis=-1, keepdims=True)
+    p = np.clip(p, 1e-9, None) / np.clip(p, 1e-9, None).sum(axis=-1, keepdims=True)
     odds = p / (1 - p)
     return np.asarray(p * (leader + (1 - leader) * (odds.sum(axis=-1, keepdims=True) - odds)))
 

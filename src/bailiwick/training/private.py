@@ -27,9 +27,9 @@ from bailiwick.training.service import TrainingService
 
 NOT_PROTECTED = (
     "the label set, the contribution cap and the privacy unit, which are public terms",
-    "name, hash and row counts of the data set, which the version's record carries",
-    "metrics measured on texts that are not protected themselves: evaluations, gates, comparisons",
-    "settings that were chosen by looking at such metrics, and which version was kept",
+    "the record of the data set, which stays inside: its hash and its row counts",
+    "settings that were chosen by looking at the rows, and which version was kept for it",
+    "live queries, feedback on answers, and metrics made of them",
     "how long the training took",
 )
 
@@ -113,7 +113,7 @@ class PrivateTrainingService:
         key = self._account(snapshot, domain, namespace)
         terms = self._privacy.terms(key)
         terms.check(categorical=["label"])
-        _check_dataset(snapshot, domain, terms)
+        _check_dataset(snapshot, terms)
         assert terms.contribution_cap is not None
         cost = Cost.of(epsilon, delta)
         chosen = self._family_of(family)
@@ -232,8 +232,8 @@ class PrivateTrainingService:
         return max(found)
 
 
-def _check_dataset(snapshot: Dataset, domain: str, terms: ReleaseTerms) -> None:
-    """Refuse a data set that cannot carry the promise."""
+def _check_dataset(snapshot: Dataset, terms: ReleaseTerms) -> None:
+    """Refuse a data set that cannot carry the promise. That it has no rows of the domain is private, and no refusal."""
     assert terms.unit is not None
     if terms.adjacency is not Adjacency.ADD_REMOVE:
         raise InvalidInput(
@@ -241,13 +241,6 @@ def _check_dataset(snapshot: Dataset, domain: str, terms: ReleaseTerms) -> None:
             what="adjacency",
             requested=terms.adjacency.value if terms.adjacency else None,
             allowed=Adjacency.ADD_REMOVE.value,
-        )
-    if domain not in snapshot.domains:
-        raise NotFound(
-            f"data set {snapshot.id!r} has no rows of the domain {domain!r}",
-            what="domain",
-            requested=domain,
-            allowed=sorted(snapshot.domains)[:50],
         )
     check_units(snapshot, terms.unit)
 

@@ -82,8 +82,17 @@ def test_release__bad_request__a_problem_that_names_it(
 
 def test_metric_release__accuracy_on_private_rows(client: TestClient, platform: Platform) -> None:
     platform.domains.create(Domain("bank", "Bank", "bank-agent"), ADA)
-    run = platform.training.train("bank", "bank", actor=ADA, seed=1)
-    body = {"version": run.version, "metrics": ["accuracy"], "namespace": "bank-customers", "epsilon": 2}
+    private = {"domain": "bank", "dataset": "bank", "epsilon": "1", "delta": "1e-6", "settings": {"features": 64}}
+    made = client.post("/v1/training/runs/private", json=private).json()["version"]
+    body = {"version": made, "metrics": ["accuracy"], "namespace": "bank-customers", "epsilon": 1}
+    refused = client.post(f"/v1/versions/{made}/evaluations", json={})
+    assert refused.status_code == 403
+    assert "release-metrics" in refused.json()["remedy"]
     found = client.post("/v1/privacy/metric-releases", json=body)
     assert found.status_code == 201, found.text
     assert 0 <= found.json()["output"]["accuracy"]["mean"] <= 1
+    shown = client.get(f"/v1/versions/{made}").json()
+    assert shown["metrics"]["accuracy"] == found.json()["output"]["accuracy"]["mean"]
+    assert shown["dataset_sha256"] is None
+    exposed = platform.training.train("bank", "bank", actor=ADA, seed=1).version
+    assert client.post("/v1/privacy/metric-releases", json={**body, "version": exposed}).status_code == 403

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,14 @@ from learning_examples import ADA, Learning, examples, write_csv
 from private_rows import UNIT, import_units, open_budget
 
 from bailiwick.clock import VirtualClock
+from bailiwick.datasets.from_graph import GraphSelection
 from bailiwick.datasets.model import Row
 from bailiwick.datasets.private_questions import Settings, Statistic, questions, words
 from bailiwick.datasets.private_statistics import Asked, PrivateStatistics
 from bailiwick.datasets.readers import Columns
 from bailiwick.errors import BudgetExhausted, InvalidInput, NotFound
+from bailiwick.graph.model import Node, NodeKind, Provenance, Tag, node_id
+from bailiwick.graph.sql import SqlGraphStore
 from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.costs import Cost, Currency, Level
 from bailiwick.privacy.service import PrivacyService
@@ -179,6 +183,77 @@ def test_release__rows_without_units__does_not_apply(
     with pytest.raises(InvalidInput, match="does not apply"):
         statistics.release(asked(Statistic.ROWS, domain=None), actor=ADA)
     assert spent(privacy) == 0
+
+
+def test_release__neighbours_of_which_one_has_no_row_of_the_domain__noise_in_both(
+    learning: Learning, privacy: PrivacyService
+) -> None:
+    common = write_csv(learning.folder / "without.csv", examples(30), domain="loans")
+    lines = [*common.read_text("utf-8").splitlines(), "block my card,block_card,zed,bank"]
+    more = learning.folder / "with.csv"
+    more.write_text("\n".join(lines) + "\n", "utf-8")
+    statistics = PrivateStatistics(learning.datasets, privacy)
+    for path in (common, more):
+        import_units(learning.datasets, path)
+        open_budget(privacy, path.stem, "bank", "cards")
+        for domain in ("bank", "cards"):  # one customer at most, and nobody in either
+            request = replace(asked(*CENTRAL, epsilon="2", delta="1e-6", domain=domain), dataset=path.stem)
+            assert statistics.plan(request).terms.contribution_cap == 1
+            found = statistics.release(request, actor=ADA)
+            assert found.output.keys() == {statistic.value for statistic in CENTRAL}
+            assert abs(found.output["rows"]["count"]) < 200  # e**-44
+            assert found.output["vocabulary"]["values"] == [] or path.stem == "with"
+        assert privacy.ledger.balance(AccountKey(UNIT.namespace, path.stem)).spent == 4 * 10**9
+
+
+def test_release__unit_column_whose_cells_are_all_empty__noise_and_not_a_refusal(
+    learning: Learning, privacy: PrivacyService
+) -> None:
+    # That somebody has a unit is what the data says, and only what was stated at import is public.
+    path = write_csv(learning.folder / "bank.csv", [replace(each, unit="") for each in examples(30)])
+    import_units(learning.datasets, path)
+    open_budget(privacy, "bank", "bank")
+    statistics = PrivateStatistics(learning.datasets, privacy)
+    assert statistics.applicability("bank").applies
+    found = statistics.release(asked(Statistic.ROWS, epsilon="1"), actor=ADA)
+    assert abs(found.output["rows"]["count"]) < 60  # e**-60
+
+
+def test_release__local_mode_without_records__empty_and_charged(learning: Learning, privacy: PrivacyService) -> None:
+    import_units(learning.datasets, write_csv(learning.folder / "bank.csv", examples(30), domain="loans"))
+    open_budget(privacy, "bank", "bank", adjacency=Adjacency.REPLACE, lifetime=Lifetime())
+    statistics = PrivateStatistics(learning.datasets, privacy)
+    found = statistics.release(asked(Statistic.LOCAL_LABELS, epsilon="2"), actor=ADA)
+    assert found.output["local-labels"]["records"] == []
+    assert spent(privacy) == 2 * 10**9
+
+
+def test_release__rows_of_the_graph__refused_because_no_edge_belongs_to_a_person(
+    learning: Learning, privacy: PrivacyService, clock: VirtualClock
+) -> None:
+    """For graph data, the neighbour without one unit's edges does not exist: no node or edge names a person."""
+    graph = SqlGraphStore(learning.database, learning.audit, clock)
+    place = Provenance("load.sql", 1, "test", "run-1")
+    nodes = [
+        Node(node_id(NodeKind.TABLE, name), NodeKind.TABLE, name, name, "source", place, {}) for name in ("card", "fee")
+    ]
+    graph.sync_source("source", nodes, [], complete=True)
+    graph.set_tags(Tag(each.id, "cards", "agent", 0.9, "keyword", "run-1") for each in nodes)
+    learning.datasets.import_graph(graph, GraphSelection("estate"), name="bank", actor=ADA)
+    open_budget(privacy, "bank")
+    statistics = PrivateStatistics(learning.datasets, privacy)
+    with pytest.raises(InvalidInput, match="elements of the graph"):
+        statistics.release(asked(Statistic.ROWS, domain=None), actor=ADA)
+    assert spent(privacy) == 0
+
+
+def test_report_card__names_the_lineage_and_not_the_hash_of_its_rows(
+    learning: Learning, statistics: PrivateStatistics, privacy: PrivacyService
+) -> None:
+    open_budget(privacy, "bank", "bank")
+    found = statistics.release(asked(Statistic.ROWS, epsilon="1"), actor=ADA)
+    assert "data set bank" in found.card["purpose"]
+    assert learning.datasets.get("bank").sha256[:12] not in str(found.card)
 
 
 def test_words__unicode_and_long_ones() -> None:

@@ -6,7 +6,7 @@ import pytest
 from private_rows import stated
 
 from bailiwick.errors import InvalidInput
-from bailiwick.privacy.applicability import of_file, of_rows
+from bailiwick.privacy.applicability import of_file, of_import
 from bailiwick.privacy.contributions import NumericColumn
 from bailiwick.privacy.costs import Cost, Currency
 from bailiwick.privacy.mechanisms.counts import Count
@@ -72,6 +72,6 @@ def test_applicability__statements_definitions_schedules__does_not_apply(name: s
 
 
 def test_applicability__rows__need_a_unit_that_is_a_person() -> None:
-    assert of_rows("queries.csv", 5).applies
-    assert not of_rows("graph", 5).applies
-    assert "--unit-column" in of_rows("queries.csv", 0).words
+    assert of_import("queries.csv", "customer").applies
+    assert not of_import("graph", "customer").applies
+    assert "--unit-column" in of_import("queries.csv", None).remedy

@@ -45,7 +45,7 @@ def test_adjusted__moments__equal_those_of_units_adjusted_one_by_one() -> None:
 
 
 def test_adjusted__gbstats_stratum__has_its_theta_weighted_by_units() -> None:
-    """Sums from gbstats' test_post_strat.py (MIT), last stratum; our theta is pooled over units, so it is recomputed."""
+    """Sums from gbstats' test_post_strat.py (MIT), last stratum; the slope is recomputed, pooled over units."""
     control = UnitMoments(
         160, 6539.348445231273, 160, 823.2824168385916, 274981.98909352464, 160, 4389.893995072177,
         6539.348445231273, 34727.84795433773, 823.2824168385916,

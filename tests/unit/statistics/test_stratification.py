@@ -10,8 +10,8 @@ from bailiwick.errors import InvalidInput
 from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.stratification import equivalent_moments, inverse_variance, post_stratified
 
-# growthbook/growthbook (MIT), packages/stats/tests/frequentist/test_post_strat.py: per stratum and arm units, sum and sum
-# of squares of the numerator, of the denominator, and their product
+# growthbook/growthbook (MIT), packages/stats/tests/frequentist/test_post_strat.py: per stratum and arm the units, sum
+# and sum of squares of the numerator, of the denominator, and their product
 STRATA = [
     [
         (21, 330.0696210595999, 5377.811252605509, 890.9766550739607, 38220.95223835553, 14263.937571840695),

@@ -87,6 +87,22 @@ def test_train__no_account__not_found(learning: Learning) -> None:
         private.training.train("bank", "other", actor=ADA, epsilon=1, delta="1e-6")
 
 
+def test_train__neighbours_of_which_one_has_no_row_of_the_domain__both_train_and_pay(learning: Learning) -> None:
+    # The only customer of the domain is there or not: were one refused, the refusal would tell.
+    private = Private(learning)
+    common = [f"{each.text},{each.label},{each.unit},loans" for each in examples(30)]
+    for name, lines in (("without", common), ("with", [*common, "block my card,block_card,zed,bank"])):
+        key = AccountKey("customers", name)
+        private.privacy.ledger.open(replace(account(key, Cost.cap(epsilon=3, delta="1e-4"))), ADA)
+        private.privacy.set_settings(key, PrivacySettings(2, {}, {"label": Categories(LABELS)}), ADA)
+        path = learning.folder / f"{name}.csv"
+        path.write_text("\n".join(["text,label,customer,domain", *lines]) + "\n", "utf-8")
+        learning.datasets.import_file(path, actor=ADA, columns=Columns(unit="customer"), independent_units=True)
+        run = private.training.train("bank", name, actor=ADA, epsilon=1, delta="1e-6", settings=SMALL)
+        assert learning.registry.load(run.version).card.labels == LABELS
+        assert private.privacy.ledger.balance(key).spent == 10**9
+
+
 def test_train__crash_while_training__budget_is_spent_and_run_failed(
     learning: Learning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
