@@ -199,6 +199,7 @@ class Gateway:
     async def _metrics(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         reloader = self._reloader
         ready = len(reloader.snapshot.table.ready) if reloader.ready else 0
+        served = reloader.snapshot.served.values() if reloader.ready else ()
         families = [
             *self.telemetry.families(),
             gauge("snapshot_stale", "1 while the stores cannot be read.", reloader.stale is not None),
@@ -206,7 +207,17 @@ class Gateway:
             gauge(
                 "domains_with_problems",
                 "Domains that cannot be served as configured; /readyz says why.",
-                len(reloader.snapshot.problems) if reloader.ready else 0,
+                sum(entry.problem is not None for entry in served),
+            ),
+            gauge(
+                "experiments_left_out",
+                "Experiments that cannot run in this process; /readyz says why.",
+                sum(len(entry.problems) for entry in served),
+            ),
+            gauge(
+                "experiments",
+                "Experiments that requests can enter.",
+                sum(len(e.experiments.experiments) for e in served),
             ),
             gauge("domains_ready", "Domains that can answer.", ready),
             *await asyncio.to_thread(self._recorder.families),

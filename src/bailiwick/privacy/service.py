@@ -77,7 +77,7 @@ class PrivacyService:
             rho: most rho ever, instead of epsilon.
             adjacency: which change of the data is hidden; `Adjacency.ADD_REMOVE` unless said otherwise.
             reset_days: the account starts afresh after so many days; None: never.
-            settings: what its releases use unless they say otherwise.
+            settings: what its releases use.
 
         Raises:
             InvalidInput: no column, no cap, or a value that cannot be accepted.
@@ -111,7 +111,7 @@ class PrivacyService:
         return account
 
     def settings(self, key: AccountKey) -> PrivacySettings:
-        """What an account's releases use unless they say otherwise: the domain's own settings over the global ones."""
+        """What an account's releases use: the domain's own settings over the global ones."""
         with self._database.read() as connection:
             whole, own = release_rows.terms(connection, key.whole), release_rows.terms(connection, key)
         return parse_settings(merged(whole or {}, own or {}))
@@ -143,7 +143,7 @@ class PrivacyService:
         return settings
 
     def terms(self, key: AccountKey) -> ReleaseTerms:
-        """The terms that a release from this account has unless it says otherwise.
+        """The terms that a release from this account has.
 
         Raises:
             NotFound: the account does not exist.
@@ -203,6 +203,9 @@ class PrivacyService:
         check_settings(terms, self.settings(wanted[0]))
         # What crashed processes still hold is given back just when somebody wants it.
         self.recover()
+        contents = {key.whole: self._contents_of(key.lineage) for key in wanted}
+        if self.ledger.unclaimed({each for found in contents.values() for each in found}):
+            self._claim_for_the_oldest(actor)
         charge = self.ledger.hold(
             wanted,
             plan.cost,
@@ -210,7 +213,7 @@ class PrivacyService:
             plan_hash=plan_hash(terms, plan),
             plan={"terms": terms, "plan": plan},
             actor=actor,
-            contents={key.whole: self._contents_of(key.lineage) for key in wanted},
+            contents=contents,
         )
         if charge.state is ChargeState.SPENT:
             return self._replay(charge)

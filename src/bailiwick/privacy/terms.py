@@ -156,7 +156,7 @@ class ReleaseTerms:
 
 @dataclass(frozen=True, slots=True)
 class PrivacySettings:
-    """What an account's releases use unless they say otherwise. All of it public, none of it learnt from the data.
+    """What an account's releases use, fixed once it was charged. All of it public, none of it learnt from the data.
 
     Args:
         contribution_cap: rows of one unit that are used at most.

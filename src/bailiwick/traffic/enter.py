@@ -6,6 +6,7 @@ The way in: an override first, then not held out, then the layer's slot, then th
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -42,15 +43,16 @@ class CompiledLayer:
     """The experiments of one layer.
 
     Args:
-        starts: where the owner of the slots changes, from 0.
-        owners: who owns the slots from there on; None for free slots.
+        owner_of: for each slot the place of its owner in ``owners``; never written after it is made. A search among the
+            borders would cost more the more experiments there are.
+        owners: the experiments, after None, which owns the free slots.
         overridden: the experiment of each unit that is overridden.
     """
 
     name: str
     unit: str
     salt: bytes
-    starts: tuple[int, ...]
+    owner_of: array[int]
     owners: tuple[CompiledExperiment | None, ...]
     overridden: Mapping[str, CompiledExperiment]
 
@@ -142,7 +144,7 @@ def _enter(layer: CompiledLayer, unit: str, raw: bytes, held_out: bool, attribut
         return Assignment(chosen.plan.experiment, chosen.plan.split.revision, arm, unit, propensity, counted=False)
     if held_out:
         return None
-    owner = layer.owners[bisect_right(layer.starts, slot_of_bytes(layer.salt, raw)) - 1]
+    owner = layer.owners[layer.owner_of[slot_of_bytes(layer.salt, raw)]]
     if owner is None:
         return None
     for check in owner.checks:
@@ -153,20 +155,17 @@ def _enter(layer: CompiledLayer, unit: str, raw: bytes, held_out: bool, attribut
 
 
 def _layer(name: str, experiments: list[CompiledExperiment]) -> CompiledLayer:
-    pieces = sorted((first, end, index) for index, each in enumerate(experiments) for first, end in each.plan.slots)
-    starts, owners = [0], list[CompiledExperiment | None]([None])
-    for first, end, index in pieces:
-        if first == starts[-1]:
-            del starts[-1], owners[-1]
-        starts += [first, end]
-        owners += [experiments[index], None]
+    owner_of = array("H", bytes(2 * SLOTS))
+    for place, experiment in enumerate(experiments, start=1):
+        for first, end in experiment.plan.slots:
+            owner_of[first:end] = array("H", [place]) * (end - first)
     plan = experiments[0].plan
     return CompiledLayer(
         name=name,
         unit=plan.unit,
         salt=salt_bytes(layer_salt(plan.domain, name)),
-        starts=tuple(starts),
-        owners=tuple(owners),
+        owner_of=owner_of,
+        owners=(None, *experiments),
         overridden={unit: experiment for experiment in experiments for unit in experiment.overridden},
     )
 
