@@ -29,7 +29,7 @@ from bailiwick.metrics.exposures import Exposure
 from bailiwick.platform import Platform
 from bailiwick.settings import Settings
 from bailiwick.traffic.enter import assignments, compile_domain
-from benchmarks.records import record
+from benchmarks.records import publish, record
 
 ADA = Actor("benchmark", reason="replay")
 AT_ONCE = 100
@@ -166,3 +166,7 @@ def _client(base: str) -> Callable[..., Any]:
             return json.load(answer)
 
     return ask
+
+
+if __name__ == "__main__":
+    publish("experiment_replay", run())
