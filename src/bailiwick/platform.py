@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bailiwick.clock import Clock, SystemClock
-from bailiwick.errors import Unavailable
+from bailiwick.errors import NotFound, Unavailable
 from bailiwick.governance.audit import AuditTrail
 from bailiwick.settings import Settings
 from bailiwick.storage.cache import Cache, MemoryCache, RedisCache
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from bailiwick.domains.watch import CatalogueWatch
     from bailiwick.evaluation.private_metrics import PrivateMetrics
     from bailiwick.evaluation.service import EvaluationService
+    from bailiwick.experiments.analyst import ExperimentAnalyst
+    from bailiwick.experiments.keeper import ExperimentKeeper
+    from bailiwick.experiments.service import ExperimentService
     from bailiwick.extraction.service import ExtractionService
     from bailiwick.governance.transparency import TransparencyLog
     from bailiwick.graph.ports import GraphStore
@@ -294,8 +297,55 @@ class Platform:
         tally = Chore("tally", self.metrics.experiments.tally_all, self.settings.metrics_interval_s)
         return Upkeep(self.leases, [tally, Chore("compact", self.metrics.compact, 60.0)])
 
+    @cached_property
+    def experiments(self) -> ExperimentService:
+        """Experiments and their life."""
+        from bailiwick.experiments.service import ExperimentService
+
+        def version_domain(version: str) -> str | None:
+            try:
+                return self.registry.get(version).domain
+            except NotFound:
+                return None
+
+        return ExperimentService(
+            self.database,
+            self.audit,
+            self.clock,
+            self.traffic,
+            self.metrics,
+            version_domain,
+            check_domain=lambda domain: self.domains.get(domain),
+        )
+
+    @cached_property
+    def experiment_analyst(self) -> ExperimentAnalyst:
+        """What experiments have found."""
+        from bailiwick.experiments.analyst import ExperimentAnalyst
+
+        return ExperimentAnalyst(self.database, self.clock, self.metrics, self.experiments)
+
+    @cached_property
+    def experiment_keeper(self) -> ExperimentKeeper:
+        """Ends experiments and deploys their winners."""
+        from bailiwick.experiments.keeper import ExperimentKeeper
+
+        return ExperimentKeeper(self.experiments, self.experiment_analyst, self.delivery, self.traffic, self.clock)
+
+    @cached_property
+    def experiments_upkeep(self) -> Upkeep:
+        """Concludes and reweights experiments in the background once it is started, in one process of many."""
+        from bailiwick.governance.audit import Actor
+        from bailiwick.metrics.upkeep import Chore, Upkeep
+
+        def tick() -> object:
+            return self.experiment_keeper.tick(Actor("keeper"))
+
+        chore = Chore("tick", tick, self.settings.experiments_interval_s)
+        return Upkeep(self.leases, [chore], lease="experiments.upkeep")
+
     def close(self) -> None:
         """Give back every connection that was opened."""
-        for name in ("metrics_upkeep", "domain_watch", "metrics", "graph", "cache", "database"):
+        for name in ("experiments_upkeep", "metrics_upkeep", "domain_watch", "metrics", "graph", "cache", "database"):
             if name in self.__dict__:
                 self.__dict__[name].close()
