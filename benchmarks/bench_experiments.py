@@ -1,6 +1,7 @@
 """`make bench-experiments`: assignment, statistics, their error rates, and A/A experiments through the real thing.
 
-``--quick`` repeats each simulation a tenth as often; ``--peer-python`` names an interpreter that has the peers.
+``--quick`` repeats each simulation a tenth as often. The peers run in an environment of their own, made by
+`benchmarks.peers`, or in that of ``--peer-python``, or not at all with ``--without-peers``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from typing import Any
 
 from benchmarks import experiment_replay
+from benchmarks.peers import environment
 from benchmarks.records import publish
 
 PARTS = (
@@ -20,6 +22,7 @@ PARTS = (
     "bench_statistics_sequential",
     "simulations.fixed_horizon",
     "simulations.sequential",
+    "simulations.uneven",
     "simulations.adaptive",
 )
 
@@ -39,14 +42,19 @@ def run(*, quick: bool = False, peer_python: str | None = None) -> list[dict[str
         given: dict[str, Any] = {"peer_python": peer_python} if "peer_python" in takes else {}
         if quick and "repetitions" in takes:
             given["repetitions"] = takes["repetitions"].default // 10
-        found += measure(**given)
+        found += [{**row, "part": part} for row in measure(**given)]
     print("Replaying A/A experiments ...", file=sys.stderr)
-    return found + experiment_replay.run(experiments=100 if quick else 1_000)
+    replayed = experiment_replay.run(experiments=100 if quick else 1_000)
+    return found + [{**row, "part": "experiment_replay"} for row in replayed]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
     parser.add_argument("--peer-python", help="an interpreter that has the peers")
+    parser.add_argument("--without-peers", action="store_true", help="measure ours alone")
     arguments = parser.parse_args()
-    publish("experiments", run(quick=arguments.quick, peer_python=arguments.peer_python))
+    interpreter = None if arguments.without_peers else arguments.peer_python or environment()
+    records = run(quick=arguments.quick, peer_python=interpreter)
+    # a quick run must not take the place of the figures that the docs rest on
+    publish("experiments_quick" if arguments.quick else "experiments", records)
