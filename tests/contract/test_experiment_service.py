@@ -12,6 +12,7 @@ from trials import ADA, Trials, a_design, right
 
 from bailiwick.clock import VirtualClock
 from bailiwick.delivery.model import DeploymentStatus
+from bailiwick.domains.model import Lifecycle
 from bailiwick.errors import BailiwickError, Conflict, InvalidInput, NotFound
 from bailiwick.experiments.export import export_lines
 from bailiwick.experiments.model import State, Verdict
@@ -293,6 +294,63 @@ def test_tick__equal_arms__ends_without_a_winner(trials: Trials) -> None:
     assert trials.keeper.tick(Actor("keeper")) == []
     trials.clock.advance(timedelta(days=1))
     assert trials.keeper.tick(Actor("keeper")) == [f"{id}: concluded, keep-control"]
+
+
+def test_rollback__of_a_version_that_an_arm_shows__pauses_the_experiment_at_once(trials: Trials) -> None:
+    trials.estate.rollout("v1", "v2", share=5000)
+    id = trials.started()
+    other = [{"name": name, "version": version} for name, version in (("control", "v1"), ("treatment", "v3"))]
+    trials.experiments.pause(id, actor=ADA)
+    trials.experiments.create(a_design(id="other", arms=other), actor=ADA)
+    trials.experiments.start("other", actor=ADA)
+    trials.experiments.pause("other", actor=ADA)
+    trials.experiments.resume(id, actor=ADA)
+    done = trials.estate.delivery.rollback("cards", actor=NOBODY)
+    assert (done.removed, done.paused) == (["v2"], (id,))
+    assert trials.experiments.get(id).state is State.PAUSED and trials.estate.traffic.experiments("cards") == ()
+    [newest, *_] = trials.estate.audit.entries(limit=1)
+    assert (newest.action, newest.reason) == ("experiment.pause", "v2 was taken out of service")
+    trials.experiments.resume("other", actor=ADA)
+    trials.estate.delivery.deploy("cards", "v4", actor=ADA)
+    assert trials.estate.delivery.rollback("cards", actor=ADA).paused == ()  # v4 is no arm of it
+    assert trials.experiments.get("other").state is State.RUNNING
+
+
+def test_archived_domain__pauses_and_lets_nothing_start(trials: Trials) -> None:
+    id = trials.started()
+    trials.experiments.create(a_design(id="second"), actor=ADA)
+    trials.estate.lifecycle = Lifecycle.ARCHIVED
+    assert trials.keeper.tick(Actor("keeper")) == [f"{id}: paused: its domain is not served any more"]
+    assert trials.keeper.tick(Actor("keeper")) == [] and trials.experiments.get(id).state is State.PAUSED
+    for step in (
+        lambda: trials.experiments.resume(id, actor=ADA),
+        lambda: trials.experiments.start("second", actor=ADA),
+    ):
+        with pytest.raises(Conflict, match="is archived"):
+            step()
+
+
+def test_deploy__something_else_was_deployed_meanwhile__is_not_replaced(trials: Trials) -> None:
+    """The winner was compared with the control, not with what somebody put there since."""
+    trials.estate.delivery.deploy("cards", "v1", actor=ADA)
+    id = trials.started(automatic=True, deploy=True)
+    trials.users(800, BETTER)
+    trials.estate.delivery.deploy("cards", "v5", actor=ADA)
+    assert trials.keeper.tick(Actor("keeper")) == [
+        f"{id}: concluded, ship; left v5 alone, which was deployed meanwhile"
+    ]
+    assert trials.keeper.tick(Actor("keeper")) == [] and trials.estate.weights() == {"v5": 10_000}
+
+
+def test_deploy__by_hand_over_a_stranger__is_refused_with_a_remedy(trials: Trials) -> None:
+    trials.estate.delivery.deploy("cards", "v1", actor=ADA)
+    id = trials.started()
+    trials.users(800, BETTER)
+    trials.keeper.conclude(id, actor=ADA)
+    trials.estate.delivery.deploy("cards", "v5", actor=ADA)
+    with pytest.raises(Conflict, match="'v5' was deployed since"):
+        trials.keeper.deploy(id, actor=ADA)
+    assert trials.experiments.get(id).conclusion.deployment is None  # type: ignore[union-attr]
 
 
 def test_export__every_exposure__once_without_names(trials: Trials) -> None:
