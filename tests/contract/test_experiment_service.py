@@ -18,6 +18,7 @@ from bailiwick.experiments.export import export_lines
 from bailiwick.experiments.model import State, Verdict
 from bailiwick.experiments.store import experiment
 from bailiwick.governance.audit import Actor, audit_entry
+from bailiwick.metrics import experiment_store
 from bailiwick.storage.database import Database
 from bailiwick.traffic.model import Arm
 
@@ -351,6 +352,60 @@ def test_deploy__by_hand_over_a_stranger__is_refused_with_a_remedy(trials: Trial
     with pytest.raises(Conflict, match="'v5' was deployed since"):
         trials.keeper.deploy(id, actor=ADA)
     assert trials.experiments.get(id).conclusion.deployment is None  # type: ignore[union-attr]
+
+
+def test_archive__forgets_the_units_and_keeps_the_results(trials: Trials, database: Database) -> None:
+    id = trials.started()
+    trials.users(300, SAME)
+    trials.keeper.conclude(id, actor=ADA, verdict=Verdict.INCONCLUSIVE)
+    before = trials.analyst.report(id).analysis
+    trials.experiments.archive(id, actor=ADA)
+    after = trials.analyst.report(id).analysis
+    assert (after.primary, after.units) == (before.primary, 300)
+    [archived, *_] = trials.estate.audit.entries(limit=1)
+    assert archived.after["units_forgotten"] == 300  # type: ignore[index]
+    with database.read() as connection:
+        for table in (experiment_store.experiment_unit, experiment_store.experiment_covariate):
+            assert connection.execute(select(table)).first() is None
+    trials.metrics.feedback("request-1", value=0)
+    assert trials.analyst.report(id).analysis.primary == before.primary  # late feedback counts no more
+
+
+def test_start__audit__says_what_was_agreed_with_the_metrics(trials: Trials) -> None:
+    trials.metrics.served("r", "cards", "v1", {"correct": 1.0}, unit="ada@example.org")
+    assert trials.metrics.flush()
+    trials.clock.advance(timedelta(minutes=1))
+    trials.started(feedback_hours=5)
+    started = next(entry for entry in trials.estate.audit.entries(limit=9) if entry.action == "experiment.start")
+    assert started.after is not None and started.after["feedback_hours"] == 5
+    assert started.after["covariates"]["units"] == 1
+
+
+def test_start__refused__agrees_nothing_with_the_metrics(trials: Trials, database: Database) -> None:
+    trials.started()
+    trials.experiments.create(a_design(id="second", feedback_hours=5), actor=ADA)
+    with pytest.raises(Conflict):
+        trials.experiments.start("second", actor=ADA)
+    with database.read() as connection:
+        terms = experiment_store.experiment_terms.c
+        assert list(connection.scalars(select(terms.experiment))) == ["new-model"]
+
+
+def test_power__users_who_return__count_once(trials: Trials) -> None:
+    """Of 60 users each asks 10 times and gets always right or always wrong answers: 60 values, not 600."""
+    for user in range(60):
+        for ask in range(10):
+            values = {"correct": float(user % 2), "latency_ms": 5.0}
+            trials.metrics.served(f"{user}-{ask}", "cards", "v1", values, unit=f"user-{user}")
+    assert trials.metrics.flush()
+    trials.clock.advance(timedelta(days=2))
+    check = trials.experiments.power(a_design())
+    assert check is not None and check.distinct
+    assert check.per_day == pytest.approx(30, rel=0.01)
+    assert (check.mean, check.deviation) == (0.5, pytest.approx(0.504, abs=0.001))
+    by_request = trials.experiments.power(a_design(unit="request"))
+    assert by_request is not None and not by_request.distinct
+    assert by_request.per_day == pytest.approx(300, rel=0.01)
 
 
 def test_export__every_exposure__once_without_names(trials: Trials) -> None:

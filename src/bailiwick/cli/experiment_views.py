@@ -148,7 +148,7 @@ def print_power(check: PowerCheck | None, metric: str, maximum_days: float) -> N
     )
     verdict = "[green]within[/]" if check.within else "[bold red]beyond[/]"
     out.print(f"That is {verdict} the {maximum_days:g} days that are allowed ({check.level:.0%} confidence, watched at")
-    out.print(f"any time, {check.power:.0%} power). One request counts as one user.")
+    out.print(f"any time, {check.power:.0%} power).{'' if check.distinct else ' One request counts as one user.'}")
 
 
 def _print_head(experiment: Experiment) -> None:

@@ -26,6 +26,7 @@ from bailiwick.experiments.model import (
 )
 from bailiwick.experiments.planning import WITHOUT_HISTORY, check_power, require_reachable
 from bailiwick.governance.audit import Actor, AuditTrail
+from bailiwick.metrics.experiment_totals import Covariates
 from bailiwick.metrics.service import MetricsService
 from bailiwick.storage.database import Database
 from bailiwick.traffic.model import Arm
@@ -87,7 +88,7 @@ class ExperimentService:
         Raises:
             InvalidInput: the history says that it cannot work at all.
         """
-        history = self._past.history(design.domain, design.primary.metric)
+        history = self._past.history(design.domain, design.primary.metric, design.unit)
         return check_power(design, history) if history else None
 
     def create(self, design: ExperimentDesign, *, actor: Actor, force: bool = False) -> Experiment:
@@ -142,14 +143,22 @@ class ExperimentService:
         self._require_served(design)
         check_versions(design.arms, design.domain, self._versions(design.arms))
         after_step(id, self.get(id).state, Step.START)
-        self._agree_with_metrics(design)
+        covariates = self._covariates(design)
         with self._changing(id, Step.START, revision) as (connection, present):
             self._require_holdout(design)
             now = self._clock.now()
+            window = timedelta(hours=design.feedback_hours)
+            self._metrics.experiments.agree(connection, id, window, covariates)
             slots = self._traffic.reserve(connection, design.domain, design.layer, id, design.coverage)
             self._traffic.place(connection, plans.first_plan(present, slots), actor=actor)
             changed = replace(present, started_at=now, epochs=(plans.first_epoch(present, now),))
-            return self._save(connection, Step.START, present, changed, actor)
+            agreed = {
+                "feedback_hours": design.feedback_hours,
+                "covariates": None
+                if covariates is None
+                else {"units": len(covariates.means), "since": covariates.since.isoformat()},
+            }
+            return self._save(connection, Step.START, present, changed, actor, agreed)
 
     def pause(self, id: str, *, actor: Actor, revision: int | None = None) -> Experiment:
         """Expose nobody for now. The layer's slots become free for others; what came in is kept.
@@ -289,13 +298,16 @@ class ExperimentService:
             return self._save(connection, Step.DEPLOY, present, changed, actor)
 
     def archive(self, id: str, *, actor: Actor, revision: int | None = None) -> Experiment:
-        """Put it out of sight: a draft that is not wanted, or what is concluded. Its history stays.
+        """Put it out of sight: a draft that is not wanted, or what is concluded. Its results and its history stay.
+
+        What is known of single units is deleted; the log of exposures goes as it ages.
 
         Raises:
             Conflict: it runs or is paused.
         """
         with self._changing(id, Step.ARCHIVE, revision) as (connection, present):
-            return self._save(connection, Step.ARCHIVE, present, present, actor)
+            forgotten = self._metrics.experiments.forget(connection, id)
+            return self._save(connection, Step.ARCHIVE, present, present, actor, {"units_forgotten": forgotten})
 
     def _open_epoch(self, connection: Connection, present: Experiment, epoch: Epoch, actor: Actor) -> Experiment:
         placed = self._traffic.placed(connection, present.id)
@@ -322,15 +334,27 @@ class ExperimentService:
             yield connection, present
 
     def _save(
-        self, connection: Connection, step: Step, before: Experiment, after: Experiment, actor: Actor
+        self,
+        connection: Connection,
+        step: Step,
+        before: Experiment,
+        after: Experiment,
+        actor: Actor,
+        beside: Mapping[str, object] | None = None,
     ) -> Experiment:
         made = replace(after, state=after_step(before.id, before.state, step), revision=before.revision + 1)
         store.save(connection, made)
-        self._record(connection, step, before, made, actor)
+        self._record(connection, step, before, made, actor, beside)
         return made
 
     def _record(
-        self, connection: Connection, step: Step, before: Experiment | None, after: Experiment, actor: Actor
+        self,
+        connection: Connection,
+        step: Step,
+        before: Experiment | None,
+        after: Experiment,
+        actor: Actor,
+        beside: Mapping[str, object] | None = None,
     ) -> None:
         self._audit.record(
             connection,
@@ -338,20 +362,19 @@ class ExperimentService:
             f"experiment.{step.value}",
             f"experiment:{after.id}",
             before=_audited(before) if before else None,
-            after=_audited(after),
+            after={**_audited(after), **(beside or {})},
         )
 
     def _versions(self, arms: Sequence[Arm]) -> dict[str, str]:
         named = {arm.version: self._version_domain(arm.version) for arm in arms if arm.version is not None}
         return {version: domain for version, domain in named.items() if domain is not None}
 
-    def _agree_with_metrics(self, design: ExperimentDesign) -> None:
-        """Say how long feedback counts, and what is known of the units already. Saying it twice does no harm."""
-        totals = self._metrics.experiments
-        totals.set_feedback_window(design.id, timedelta(hours=design.feedback_hours))
-        if design.unit == "user":
-            now = self._clock.now()
-            totals.set_covariates(design.id, now - SPAN, now, domain=design.domain)
+    def _covariates(self, design: ExperimentDesign) -> Covariates | None:
+        """What is known of the users already; the log knows no other units. Read before anything is locked."""
+        if design.unit != "user":
+            return None
+        now = self._clock.now()
+        return self._metrics.experiments.covariates(now - SPAN, now, domain=design.domain)
 
     def _require_served(self, design: ExperimentDesign) -> None:
         if self._domains(design.domain).lifecycle is Lifecycle.ARCHIVED:
