@@ -228,6 +228,9 @@ class Platform:
             versions_of=lambda domain: self.registry.list(domain),
             domains=lambda domain: self.domains.get(domain),
             check_artefact=lambda version: self.registry.check_artefact(version),
+            on_removed=lambda connection, domain, versions, actor: self.experiments.pause_arms(
+                connection, domain, versions, actor=actor
+            ),
         )
 
     @cached_property
@@ -315,7 +318,7 @@ class Platform:
             self.traffic,
             self.metrics,
             version_domain,
-            check_domain=lambda domain: self.domains.get(domain),
+            domains=lambda domain: self.domains.get(domain),
         )
 
     @cached_property

@@ -25,6 +25,10 @@ from bailiwick.traffic.weights import check_weights, percent, share_weights
 _SHIFTABLE = {DeploymentStatus.DEPLOYED, DeploymentStatus.PROMOTED, DeploymentStatus.REPLACED}
 
 
+Removed = Callable[[Connection, str, Set[str], Actor], Sequence[str]]
+"""Told in the unit of a rollback: a domain, its versions that were taken out, who did it. Returns what it stopped."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the gates say about a version, before anything is done."""
@@ -52,6 +56,7 @@ class DeliveryService:
         versions_of: every registered version of a domain, newest first.
         domains: the current revision of a domain; raises `NotFound`.
         check_artefact: called with a version before it is deployed; raises when it could not be loaded.
+        on_removed: stops whatever else sends users to a version that is rolled back.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class DeliveryService:
         versions_of: Callable[[str], Sequence[ModelVersion]],
         domains: Callable[[str], DomainRevision],
         check_artefact: Callable[[ModelVersion], object] | None = None,
+        on_removed: Removed | None = None,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -73,6 +79,7 @@ class DeliveryService:
         self._versions_of = versions_of
         self._domains = domains
         self._check_artefact = check_artefact
+        self._on_removed = on_removed
 
     def find(self, name: str) -> ModelVersion:
         """The version of that id, or the newest version of the domain of that id.
@@ -259,7 +266,8 @@ class DeliveryService:
     def rollback(self, domain: str, *, actor: Actor, expected_revision: int | None = None) -> Rollback:
         """Take the newcomer out: bring back the last plan that did not serve it. Again: go further back.
 
-        It needs nothing but the database: no gate, no registry, no cache.
+        It needs nothing but the database: no gate, no registry, no cache. Experiments that send users to the newcomer
+        are paused in the same transaction.
 
         Raises:
             NotFound: nothing is deployed in the domain.
@@ -286,8 +294,9 @@ class DeliveryService:
                 actor,
                 leaving=DeploymentStatus.ROLLED_BACK,
             )
-        removed = [version for version in present.weights if version not in plan.weights]
-        return Rollback(domain, removed, target.plan.revision, plan)
+            removed = [version for version in present.weights if version not in plan.weights]
+            paused = self._on_removed(connection, domain, set(removed), actor) if self._on_removed else ()
+        return Rollback(domain, removed, target.plan.revision, plan, tuple(paused))
 
     def history(self, domain: str | None = None, *, limit: int = 100) -> Sequence[Deployment]:
         """Deployments of a domain or of all, newest first, the held ones included."""
