@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bailiwick.metrics.exposures import Exposure
+
 LARGEST_VALUE = 1e100
 """Beyond it the sum of squares would soon leave the range of a float."""
 
@@ -38,6 +40,8 @@ class ServedRequest:
 
     Args:
         request_id: 1 to 100 letters, digits or ``._:-``; feedback names it.
+        exposures: the experiments that it took part in.
+        unit: who asked, such as a user; only a keyed digest is stored. Empty where nobody is known.
     """
 
     at: datetime
@@ -46,11 +50,30 @@ class ServedRequest:
     version: str
     values: Mapping[str, float] = field(default_factory=dict)
     arm: str = ""
+    exposures: tuple[Exposure, ...] = ()
+    unit: str = ""
 
     def observations(self) -> Iterator[Observation]:
         """The numbers, one by one."""
         for metric, value in self.values.items():
             yield Observation(self.at, self.domain, self.version, metric, value, self.arm)
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """Exposures apart from any answered request: an evaluation of a flag, or a failed attempt with what it showed.
+
+    Args:
+        request_id: that feedback may name; None where there is none.
+        domain, version: that were asked; empty where nothing was.
+    """
+
+    at: datetime
+    exposures: tuple[Exposure, ...]
+    request_id: str | None = None
+    domain: str = ""
+    version: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 def is_recordable(observation: Observation) -> bool:

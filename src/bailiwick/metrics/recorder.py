@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Sequence
 from bailiwick.clock import Clock
 from bailiwick.errors import BailiwickError
 from bailiwick.metrics.model import RecorderCounts
-from bailiwick.metrics.observations import Observation, ServedRequest, is_loggable, is_recordable
+from bailiwick.metrics.observations import Exposed, Observation, ServedRequest, is_loggable, is_recordable
 from bailiwick.metrics.window import Row, Window
 
 _log = logging.getLogger(__name__)
 
 _MAX_ROWS = 20_000
 
-Item = Observation | ServedRequest
+Item = Observation | ServedRequest | Exposed
 
 
 class Recorder:
@@ -113,7 +113,7 @@ class Recorder:
             if isinstance(item, ServedRequest):
                 observations.extend(self._recordable(item.observations()))
                 self._take_request(item)
-            else:
+            elif isinstance(item, Observation):
                 observations.extend(self._recordable((item,)))
         self._window.add(observations)
         for each in observations:

@@ -12,9 +12,10 @@ from bailiwick.clock import Clock
 from bailiwick.errors import InvalidInput, Unavailable
 from bailiwick.metrics import store
 from bailiwick.metrics.exposition import families
+from bailiwick.metrics.exposures import Exposure
 from bailiwick.metrics.feedback import check_feedback
 from bailiwick.metrics.model import Feedback, FeedbackSummary, MetricSummary, Point, RecorderCounts
-from bailiwick.metrics.observations import Observation, ServedRequest
+from bailiwick.metrics.observations import Exposed, Observation, ServedRequest
 from bailiwick.metrics.prometheus import Family
 from bailiwick.metrics.recorder import Recorder
 from bailiwick.metrics.rollup import Rollup
@@ -73,9 +74,42 @@ class MetricsService:
         *,
         arm: str = "",
         at: datetime | None = None,
+        exposures: Sequence[Exposure] = (),
+        unit: str = "",
     ) -> bool:
-        """Take one answered request with its numbers; returns at once, False when it was dropped."""
-        return self._recorder.offer(ServedRequest(at or self._clock.now(), request_id, domain, version, values, arm))
+        """Take one answered request with its numbers; returns at once, False when it was dropped.
+
+        Args:
+            request_id: that feedback will name.
+            domain: that answered.
+            version: that answered.
+            values: what was measured, by metric; they are also the outcomes of the exposures.
+            arm: of the rollout that the request belonged to.
+            at: when; default now.
+            exposures: the experiments that the request took part in.
+            unit: who asked, such as a user; only a keyed digest is kept. It makes later experiments sharper
+                (`set_covariates`) where it is the same text that they randomise.
+        """
+        at = at or self._clock.now()
+        return self._recorder.offer(ServedRequest(at, request_id, domain, version, values, arm, tuple(exposures), unit))
+
+    def exposed(
+        self,
+        exposures: Sequence[Exposure],
+        *,
+        request_id: str | None = None,
+        domain: str = "",
+        version: str = "",
+        values: Mapping[str, float] | None = None,
+        at: datetime | None = None,
+    ) -> bool:
+        """Take exposures apart from an answered request; returns at once, False when they were dropped.
+
+        For the evaluation of a flag, and for a failed attempt with ``values`` such as ``{"failed": 1}``. The values
+        enter the experiments only; `record` them as well where they are to be seen in the domain's metrics.
+        """
+        at = at or self._clock.now()
+        return self._recorder.offer(Exposed(at, tuple(exposures), request_id, domain, version, values or {}))
 
     def feedback(
         self,
