@@ -40,6 +40,7 @@ _ROUTERS = [
     "bailiwick.api.privacy",
     "bailiwick.api.metrics",
     "bailiwick.api.audit",
+    "bailiwick.api.observations",
     "bailiwick.api.privacy_releases",
 ]
 

@@ -78,19 +78,27 @@ class Exposed:
 
 def is_recordable(observation: Observation) -> bool:
     """Whether names and instant fit the tables, and the value is a finite number of sensible size."""
-    value = observation.value
-    return (
-        isinstance(value, int | float)
-        and math.isfinite(value)
-        and abs(value) <= LARGEST_VALUE
-        and _is_name(observation.metric)
-        and _is_placed(observation)
-    )
+    return is_measured(observation.metric, observation.value) and _is_placed(observation)
+
+
+def is_measured(metric: object, value: object) -> bool:
+    """Whether a metric and its value are a name and a finite number of sensible size."""
+    return isinstance(value, int | float) and math.isfinite(value) and abs(value) <= LARGEST_VALUE and is_name(metric)
 
 
 def is_loggable(request: ServedRequest) -> bool:
     """Whether id, names and instant of a request fit the log."""
     return isinstance(request.request_id, str) and is_request_id(request.request_id) and _is_placed(request)
+
+
+def is_exposed(item: Exposed) -> bool:
+    """Whether id, names and instant of exposures fit the log."""
+    return (
+        item.at.tzinfo is not None
+        and (item.request_id is None or (isinstance(item.request_id, str) and is_request_id(item.request_id)))
+        and (item.domain == "" or (is_name(item.domain) and len(item.domain) <= 64))
+        and (item.version == "" or is_name(item.version))
+    )
 
 
 def is_request_id(text: str) -> bool:
@@ -105,12 +113,13 @@ def is_request_id(text: str) -> bool:
 def _is_placed(item: Observation | ServedRequest) -> bool:
     return (
         item.at.tzinfo is not None
-        and _is_name(item.domain)
+        and is_name(item.domain)
         and len(item.domain) <= 64
-        and _is_name(item.version)
-        and (item.arm == "" or _is_name(item.arm))
+        and is_name(item.version)
+        and (item.arm == "" or is_name(item.arm))
     )
 
 
-def _is_name(text: object) -> bool:
+def is_name(text: object) -> bool:
+    """Whether a text may name a version, a metric, an arm or an experiment."""
     return isinstance(text, str) and _NAME.fullmatch(text) is not None
