@@ -13,6 +13,8 @@ No data is no evidence: it neither promotes nor aborts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from bailiwick.delivery.rollout.freeze import frozen_by
@@ -40,24 +42,27 @@ def decide(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
     """
     if rollout.state.is_final:
         return _stay(rollout, evidence, f"it is {rollout.state.value}")
-    harmful = [metric for metric in evidence.metrics if metric.finding is Finding.HARMFUL]
-    if harmful:
-        return Decision(Action.ABORT, "; ".join(metric.words for metric in harmful), 0, rollout.step, evidence)
+    harmful = harm(evidence)
+    if harmful is not None:
+        return Decision(Action.ABORT, harmful, 0, rollout.step, evidence)
     spent = _spent(rollout, evidence)
     if spent is not None:
         return Decision(Action.ABORT, spent, 0, rollout.step, evidence)
     if rollout.state is RolloutState.PAUSED:
         return _stay(rollout, evidence, rollout.reason or "it is paused")
     if rollout.state is RolloutState.GUARDING:
-        return _guard(rollout, evidence)
+        return _guard(rollout, evidence, now)
     assert rollout.present is not None
     return _leave(rollout, rollout.present, evidence, now)
 
 
-def _guard(rollout: Rollout, evidence: Evidence) -> Decision:
+def _guard(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
     left = rollout.policy.guard_s - rollout.seen_s
     if left > 0:
         return _stay(rollout, evidence, f"guarding for {_seconds(left)} more")
+    bar = barred(rollout, now)
+    if bar is not None:
+        return _stay(rollout, evidence, bar)
     return Decision(Action.FINISH, "the guard window ended without evidence of harm", SLOTS, rollout.step, evidence)
 
 
@@ -78,29 +83,72 @@ def _waits(rollout: Rollout, step: Step, evidence: Evidence, now: datetime) -> s
     outside = _outside(rollout, step, now)
     if outside is not None:
         return outside
-    if evidence.canary_units < step.sample:
-        return f"{evidence.canary_units} of {step.sample} units compared"
-    open_metrics = [metric for metric in evidence.metrics if _blocks(metric)]
-    return "; ".join(metric.words for metric in open_metrics) or None
+    return unproven(rollout, evidence)
+
+
+def unproven(rollout: Rollout, evidence: Evidence) -> str | None:
+    """What the evidence lacks to let the canary have more than it has; None when it lacks nothing.
+
+    It counts what has been seen, not how long that took: a person may promote before the dwell is over.
+    """
+    compared = min(evidence.canary_units, evidence.control_units)
+    sample = rollout.present.sample if rollout.present is not None else 0
+    if compared < sample:
+        return f"{compared} of {sample} units compared"
+    if not any(metric.rule.required for metric in evidence.metrics):
+        return "nothing was measured"
+    return "; ".join(metric.words for metric in evidence.metrics if _blocks(metric)) or None
+
+
+def harm(evidence: Evidence) -> str | None:
+    """The evidence of harm in words; None without any."""
+    return "; ".join(metric.words for metric in evidence.metrics if metric.finding is Finding.HARMFUL) or None
 
 
 def _outside(rollout: Rollout, step: Step, now: datetime) -> str | None:
     """A reason that no amount of evidence would remove."""
     if rollout.seen_s < step.dwell_s:
-        return f"{percent(step.weight)} for {_seconds(step.dwell_s - rollout.seen_s)} more"
+        return f"{percent(rollout.weight)} for {_seconds(step.dwell_s - rollout.seen_s)} more"
+    return barred(rollout, now)
+
+
+def barred(rollout: Rollout, now: datetime) -> str | None:
+    """Why the canary may not have more now whatever the evidence: a freeze, or a missing approval."""
     frozen = frozen_by(rollout.policy.freezes, now)
     if frozen is not None:
         window, end = frozen
         return f"frozen by {window.name!r} until {end.isoformat(timespec='minutes')}"
-    if step.approval and rollout.approved_step < rollout.step:
-        return f"waiting for approval to go beyond {percent(step.weight)}"
+    step = rollout.present
+    if step is not None and step.approval and rollout.approved_step < rollout.step:
+        return f"waiting for approval to go beyond {percent(rollout.weight)}"
     return None
+
+
+def watched(rollout: Rollout, now: datetime, longest_tick_s: float) -> Rollout:
+    """The rollout with the time that has passed since a controller last looked.
+
+    A clock that jumps, or a controller that was away, adds no more than one tick's most; a clock that goes back adds
+    nothing. While no evidence could help, what is beyond the dwell does not count, so that a freeze over the weekend
+    does not use up `RolloutPolicy.max_hold_s`.
+
+    Args:
+        rollout: as it is stored.
+        now: by the controller's clock.
+        longest_tick_s: the most that one look may add, in seconds.
+    """
+    passed = min(max(0.0, (now - rollout.ticked_at).total_seconds()), longest_tick_s)
+    if rollout.state is RolloutState.PAUSED or rollout.state.is_final:
+        passed = 0.0
+    seen, step = rollout.seen_s + passed, rollout.present
+    if rollout.state is RolloutState.RUNNING and step is not None and barred(rollout, now) is not None:
+        seen = min(seen, max(step.dwell_s, rollout.seen_s))
+    return replace(rollout, seen_s=seen, ticked_at=now)
 
 
 def _spent(rollout: Rollout, evidence: Evidence) -> str | None:
     """Whether the canary has been tried on all that it may be tried on before it is proven."""
     limits = rollout.policy.blast_radius
-    if rollout.state is RolloutState.GUARDING or not any(_blocks(metric) for metric in evidence.metrics):
+    if rollout.present is None or not any(_blocks(metric) for metric in evidence.metrics):
         return None
     if limits.requests is not None and evidence.canary_requests >= limits.requests:
         return f"the canary was tried on {evidence.canary_requests} requests, at most {limits.requests} are allowed"
@@ -114,15 +162,29 @@ def _blocks(metric: MetricEvidence) -> bool:
 
 
 def _next(rollout: Rollout, evidence: Evidence) -> Decision:
-    following = rollout.step + 1
+    step, weight = step_after(rollout)
     proven = "; ".join(metric.words for metric in evidence.metrics if metric.finding is Finding.HARMLESS)
+    return Decision(Action.ADVANCE, proven, weight, step, evidence)
+
+
+def step_after(rollout: Rollout) -> tuple[int, int]:
+    """Index and weight of the step after the present one; at the end the canary gets all but the hold-back."""
+    following = rollout.step + 1
     if following < len(rollout.steps) and rollout.steps[following].weight < SLOTS:
-        weight = rollout.steps[following].weight
-        return Decision(Action.ADVANCE, proven or "nothing is required", weight, following, evidence)
-    if following < len(rollout.steps) or rollout.weight < SLOTS - rollout.policy.hold_back:
-        weight = SLOTS - rollout.policy.hold_back
-        return Decision(Action.ADVANCE, proven or "nothing is required", weight, len(rollout.steps), evidence)
-    return Decision(Action.ADVANCE, proven or "nothing is required", rollout.weight, len(rollout.steps), evidence)
+        return following, rollout.steps[following].weight
+    return len(rollout.steps), max(rollout.weight, SLOTS - rollout.policy.hold_back)
+
+
+def step_at(steps: Sequence[Step], hold_back: int, weight: int) -> int:
+    """The step that a weight belongs to: the last one that is not above it; the number of steps for all but a rest.
+
+    >>> from bailiwick.delivery.rollout.schedule import DEFAULT_STEPS
+    >>> [step_at(DEFAULT_STEPS, 500, weight) for weight in (50, 100, 999, 6_000, 9_500)]
+    [0, 0, 0, 2, 4]
+    """
+    if weight >= SLOTS - hold_back:
+        return len(steps)
+    return max((index for index, step in enumerate(steps) if step.weight <= weight), default=0)
 
 
 def _stay(rollout: Rollout, evidence: Evidence, reason: str) -> Decision:

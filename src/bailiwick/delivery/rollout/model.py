@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -77,7 +78,7 @@ class Step:
     Args:
         weight: of the canary, in basis points.
         dwell_s: seconds that this step lasts at least, as seen by the controller.
-        sample: units that the canary must have been compared on in all, before the next step.
+        sample: units that canary and control must each have been seen with in all, before the next step.
         margin_scale: factor on every margin while deciding to leave this step: little traffic is at stake early.
         approval: somebody must approve before the next step.
     """
@@ -105,7 +106,9 @@ class RolloutPolicy:
         alpha: chance to abort a harmless canary, ever, over all metrics; and to promote a harmful one, at each step.
         hold_back: basis points that stay on the baseline while guarding.
         guard_s: seconds of guarding.
-        max_hold_s: longest time on one step beyond its dwell without a decision; None: as long as it takes.
+        max_hold_s: longest time on one step beyond its dwell without a decision; None: as long as it takes. Time in
+            which no evidence could help (a freeze, a missing approval) does not count.
+        planned_units: of each arm, near which the sequences are tightest; valid at any other number too.
         abort_on_max_hold: what then: abort, or pause.
     """
 
@@ -118,50 +121,7 @@ class RolloutPolicy:
     abort_on_max_hold: bool = False
     blast_radius: BlastRadius = BlastRadius()
     freezes: tuple[FreezeWindow, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Rollout:
-    """A canary on its way.
-
-    Args:
-        baseline: the version that it is compared with, and that an abort brings back.
-        step: index of the present step; equal to the number of steps while guarding.
-        weight: basis points that the canary has now.
-        seen_s: seconds of the present step (or of guarding) that controllers have seen pass. A clock that jumps adds no
-            more than one tick's most.
-        ticked_at: when a controller last looked.
-        approved_step: highest step that may be left with approval.
-        row_version: grows with every write; who writes must have read the newest.
-        fence: the lease epoch of the last controller that wrote; an older one is refused.
-        plan_revision: of the traffic plan that this rollout made last.
-        reason: why it is where it is, in words.
-    """
-
-    id: str
-    domain: str
-    version: str
-    baseline: str
-    steps: tuple[Step, ...]
-    policy: RolloutPolicy
-    state: RolloutState
-    step: int
-    weight: int
-    seen_s: float
-    ticked_at: datetime
-    approved_step: int
-    row_version: int
-    fence: int
-    plan_revision: int
-    started_at: datetime
-    started_by: str
-    ended_at: datetime | None = None
-    reason: str = ""
-
-    @property
-    def present(self) -> Step | None:
-        """The present step; None while guarding."""
-        return self.steps[self.step] if self.step < len(self.steps) else None
+    planned_units: int = 1_000
 
 
 class Finding(StrEnum):
@@ -179,8 +139,8 @@ class MetricEvidence:
 
     Args:
         canary, control: the values compared; None without data.
-        difference: canary minus control, and its always-valid interval ``low`` to ``high``.
-        margin: that was held against, in the metric's units.
+        difference: canary minus control, and its always-valid interval ``low`` to ``high`` (None: open or unknown).
+        margin: that was held against, in the metric's units; relative ones are a share of the control's present value.
         words: the finding as a sentence.
     """
 
@@ -204,10 +164,73 @@ class Evidence:
         canary_requests: requests that the canary served as such.
     """
 
-    metrics: tuple[MetricEvidence, ...]
+    metrics: tuple[MetricEvidence, ...] = ()
     canary_units: int = 0
     control_units: int = 0
     canary_requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EpochWeights:
+    """What canary and control had in one epoch, in basis points. Every change of either begins another epoch."""
+
+    canary: int
+    control: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A canary on its way.
+
+    Args:
+        baseline: the version that it is compared with, and that an abort brings back.
+        step: index of the present step; equal to the number of steps while guarding.
+        weight: basis points that the canary has now.
+        seen_s: seconds of the present step (or of guarding) that controllers have seen pass. A clock that jumps adds no
+            more than one tick's most.
+        ticked_at: when a controller last looked.
+        approved_step: highest step that may be left with approval.
+        row_version: grows with every transition; who changes the state must have read the newest.
+        fence: the lease epoch of the last controller that wrote; an older one is refused.
+        plan_revision: of the traffic plan that this rollout made last.
+        base_revision: of the plan that an abort brings back.
+        deployment: id of the recorded deployment that let the canary in.
+        reason: why it is where it is, in words.
+        epochs: the weights so far, from epoch 1.
+        planned: information at which each metric's sequence is tightest, by metric and statistic; frozen at the end of
+            the metric's burn-in, since a sequence may not be tuned while it is watched.
+        evidence: as a controller last saw it.
+    """
+
+    id: str
+    domain: str
+    version: str
+    baseline: str
+    steps: tuple[Step, ...]
+    policy: RolloutPolicy
+    state: RolloutState
+    step: int
+    weight: int
+    seen_s: float
+    ticked_at: datetime
+    approved_step: int
+    row_version: int
+    fence: int
+    plan_revision: int
+    base_revision: int
+    deployment: str
+    started_at: datetime
+    started_by: str
+    ended_at: datetime | None = None
+    reason: str = ""
+    epochs: tuple[EpochWeights, ...] = ()
+    planned: Mapping[str, float] = field(default_factory=dict)
+    evidence: Evidence = Evidence()
+
+    @property
+    def present(self) -> Step | None:
+        """The present step; None while guarding."""
+        return self.steps[self.step] if self.step < len(self.steps) else None
 
 
 class Action(StrEnum):
@@ -233,4 +256,34 @@ class Decision:
     reason: str
     weight: int
     step: int
-    evidence: Evidence = field(default=Evidence(()))
+    evidence: Evidence = Evidence()
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One move of a rollout, as it was recorded.
+
+    Args:
+        row_version: of the rollout after it; there is exactly one transition to each.
+        action: ``start``, ``advance``, ``pause``, ``resume``, ``weight``, ``approve``, ``abort``, ``finish``,
+            ``supersede``.
+        before, after: the states; None before the start.
+        forced: a person moved it on without the evidence.
+        fence: lease epoch of the controller that did it; None for a person.
+        plan_revision: of the traffic plan since then.
+    """
+
+    rollout: str
+    row_version: int
+    at: datetime
+    action: str
+    before: RolloutState | None
+    after: RolloutState
+    step: int
+    weight: int
+    actor: str
+    reason: str
+    forced: bool
+    fence: int | None
+    plan_revision: int
+    evidence: Evidence = Evidence()
