@@ -52,6 +52,7 @@ class Server:
         await self._running.start()
         await asyncio.to_thread(self._platform.privacy.recover)
         await asyncio.to_thread(self._platform.training.recover, Actor("server"))
+        self._platform.rollout_upkeep.start()
 
     async def stop(self) -> None:
         """End the background work."""

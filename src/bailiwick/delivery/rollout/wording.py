@@ -25,6 +25,7 @@ def finding_words(
         bound: the most that the canary may be worse, in the metric's units; None where it is open.
         margin: in the metric's units.
 
+    >>> from bailiwick.delivery.rollout.model import Direction
     >>> failed = MetricRule("failed", Statistic.RATE, Direction.LOWER, 0.01)
     >>> finding_words(failed, Finding.HARMFUL, 0.08, 0.03, 0.09, 0.01)
     'failed is worse: 8 % against 3 %'
@@ -36,14 +37,15 @@ def finding_words(
     if finding is Finding.HARMFUL:
         return f"{name} is worse: {values}"
     if finding is Finding.HARMLESS:
-        return f"{name} is not worse by {amount(rule, margin)} or more: {values}"
-    open_end = "" if bound is None or not math.isfinite(bound) else f", up to {amount(rule, max(bound, 0.0))} worse"
-    return f"{name} is not settled: {values}{open_end} (margin {amount(rule, margin)})"
+        return f"{name} is not worse by {gap(rule, margin)} or more: {values}"
+    open_end = "" if bound is None or not math.isfinite(bound) else f", up to {gap(rule, max(bound, 0.0))} worse"
+    return f"{name} is not settled: {values}{open_end} (margin {gap(rule, margin)})"
 
 
 def metric_name(rule: MetricRule) -> str:
     """The metric with its statistic, where that is not plain.
 
+    >>> from bailiwick.delivery.rollout.model import Direction
     >>> metric_name(MetricRule("latency_ms", Statistic.P95, Direction.LOWER, 0.2))
     'latency_ms p95'
     """
@@ -55,7 +57,18 @@ def metric_name(rule: MetricRule) -> str:
 def amount(rule: MetricRule, value: float) -> str:
     """A value of the metric for people.
 
+    >>> from bailiwick.delivery.rollout.model import Direction
     >>> amount(MetricRule("failed", Statistic.RATE, Direction.LOWER, 0.01), 0.0123)
     '1.23 %'
     """
     return f"{100 * value:.3g} %" if rule.statistic is Statistic.RATE else f"{value:.4g}"
+
+
+def gap(rule: MetricRule, value: float) -> str:
+    """A difference between two values of the metric for people.
+
+    >>> from bailiwick.delivery.rollout.model import Direction
+    >>> gap(MetricRule("failed", Statistic.RATE, Direction.LOWER, 0.01), 0.0123)
+    '1.23 points'
+    """
+    return f"{100 * value:.3g} points" if rule.statistic is Statistic.RATE else f"{value:.4g}"
