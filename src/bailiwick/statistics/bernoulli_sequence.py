@@ -92,6 +92,36 @@ def log_common_rate(
     return _least(control, treatment, 0.0, planned, alpha) if control[1] and treatment[1] else 0.0
 
 
+def log_difference(
+    control: tuple[float, float],
+    treatment: tuple[float, float],
+    difference: float,
+    planned: float = 1_000,
+    alpha: float = 0.05,
+) -> float:
+    """Logarithm of the e-value against one difference of the rates, treatment less control.
+
+    Above ``log(1 / alpha)`` at any look, and an estimate on the good side, rule out every difference beyond it: exact
+    at any rate, where a normal approximation would wait for events that a harmless treatment never shows.
+
+    >>> log_difference((0, 200), (0, 200), 0.05) > math.log(20)
+    True
+
+    Args:
+        control: successes and trials.
+        treatment: successes and trials.
+        difference: between -1 and 1.
+        planned: trials of one arm near which the test is most powerful; frozen before the first look.
+        alpha: that the mixture is tuned for.
+
+    Raises:
+        InvalidInput: more successes than trials, or a negative number.
+    """
+    _require_counts(*control)
+    _require_counts(*treatment)
+    return _least(control, treatment, difference, planned, alpha) if control[1] and treatment[1] else 0.0
+
+
 def compare_rates(
     control: tuple[float, float], treatment: tuple[float, float], level: float = 0.95, planned: float = 1_000
 ) -> RateComparison:
