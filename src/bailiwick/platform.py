@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bailiwick.clock import Clock, SystemClock
-from bailiwick.errors import Unavailable
+from bailiwick.errors import NotFound, Unavailable
 from bailiwick.governance.audit import AuditTrail
 from bailiwick.settings import Settings
 from bailiwick.storage.cache import Cache, MemoryCache, RedisCache
@@ -21,12 +21,19 @@ from bailiwick.storage.leases import Leases
 if TYPE_CHECKING:
     from bailiwick.datasets.private_statistics import PrivateStatistics
     from bailiwick.datasets.service import DatasetService
+    from bailiwick.delivery.rollout.controller import RolloutController
+    from bailiwick.delivery.rollout.reading import EvidenceReader
+    from bailiwick.delivery.rollout.recording import RolloutRecorder
+    from bailiwick.delivery.rollout.service import RolloutService
     from bailiwick.delivery.service import DeliveryService
     from bailiwick.detection.service import DetectionService, DomainsFrom
     from bailiwick.domains.service import DomainService
     from bailiwick.domains.watch import CatalogueWatch
     from bailiwick.evaluation.private_metrics import PrivateMetrics
     from bailiwick.evaluation.service import EvaluationService
+    from bailiwick.experiments.analyst import ExperimentAnalyst
+    from bailiwick.experiments.keeper import ExperimentKeeper
+    from bailiwick.experiments.service import ExperimentService
     from bailiwick.extraction.service import ExtractionService
     from bailiwick.governance.transparency import TransparencyLog
     from bailiwick.graph.ports import GraphStore
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
     from bailiwick.metrics.upkeep import Upkeep
     from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.service import RegistryService
+    from bailiwick.traffic.gateway_reports import GatewayReports
     from bailiwick.traffic.service import TrafficService
     from bailiwick.training.private import PrivateTrainingService
     from bailiwick.training.service import TrainingService
@@ -225,6 +233,9 @@ class Platform:
             versions_of=lambda domain: self.registry.list(domain),
             domains=lambda domain: self.domains.get(domain),
             check_artefact=lambda version: self.registry.check_artefact(version),
+            on_removed=lambda connection, domain, versions, actor: self.experiments.pause_arms(
+                connection, domain, versions, actor=actor
+            ),
         )
 
     @cached_property
@@ -294,8 +305,112 @@ class Platform:
         tally = Chore("tally", self.metrics.experiments.tally_all, self.settings.metrics_interval_s)
         return Upkeep(self.leases, [tally, Chore("compact", self.metrics.compact, 60.0)])
 
+    @cached_property
+    def experiments(self) -> ExperimentService:
+        """Experiments and their life."""
+        from bailiwick.experiments.service import ExperimentService
+
+        def version_domain(version: str) -> str | None:
+            try:
+                return self.registry.get(version).domain
+            except NotFound:
+                return None
+
+        return ExperimentService(
+            self.database,
+            self.audit,
+            self.clock,
+            self.traffic,
+            self.metrics,
+            version_domain,
+            domains=lambda domain: self.domains.get(domain),
+        )
+
+    @cached_property
+    def experiment_analyst(self) -> ExperimentAnalyst:
+        """What experiments have found."""
+        from bailiwick.experiments.analyst import ExperimentAnalyst
+
+        return ExperimentAnalyst(self.database, self.clock, self.metrics, self.experiments)
+
+    @cached_property
+    def experiment_keeper(self) -> ExperimentKeeper:
+        """Ends experiments and deploys their winners."""
+        from bailiwick.experiments.keeper import ExperimentKeeper
+
+        return ExperimentKeeper(self.experiments, self.experiment_analyst, self.delivery, self.traffic, self.clock)
+
+    @cached_property
+    def experiments_upkeep(self) -> Upkeep:
+        """Concludes and reweights experiments in the background once it is started, in one process of many."""
+        from bailiwick.governance.audit import Actor
+        from bailiwick.metrics.upkeep import Chore, Upkeep
+
+        def tick() -> object:
+            return self.experiment_keeper.tick(Actor("keeper"))
+
+        chore = Chore("tick", tick, self.settings.experiments_interval_s)
+        return Upkeep(self.leases, [chore], lease="experiments.upkeep")
+
+    @cached_property
+    def gateway_reports(self) -> GatewayReports:
+        """What each gateway says it serves."""
+        from bailiwick.traffic.gateway_reports import GatewayReports
+
+        return GatewayReports(self.database, self.clock)
+
+    @cached_property
+    def _rollout_reader(self) -> EvidenceReader:
+        from bailiwick.delivery.rollout.reading import EvidenceReader
+
+        return EvidenceReader(self.metrics, self.clock)
+
+    @cached_property
+    def _rollout_recorder(self) -> RolloutRecorder:
+        from bailiwick.delivery.rollout.recording import RolloutRecorder
+
+        return RolloutRecorder(self.audit, self.clock, self.traffic, self.delivery)
+
+    @cached_property
+    def rollouts(self) -> RolloutService:
+        """Canary rollouts, as people move them."""
+        from bailiwick.delivery.rollout.service import RolloutService
+
+        return RolloutService(
+            self.database,
+            self.clock,
+            self.traffic,
+            self.delivery,
+            self._rollout_reader,
+            self._rollout_recorder,
+            units_per_s=self.metrics.requests_per_s,
+        )
+
+    @cached_property
+    def rollout_controller(self) -> RolloutController:
+        """Moves rollouts on evidence."""
+        from bailiwick.delivery.rollout.controller import RolloutController
+
+        return RolloutController(
+            self.database,
+            self.leases,
+            self.traffic,
+            self._rollout_reader,
+            self._rollout_recorder,
+            refresh=self.metrics.experiments.tally_all,
+        )
+
+    @cached_property
+    def rollout_upkeep(self) -> Upkeep:
+        """Ticks the controller in the background once it is started; the lease is the controller's own."""
+        from bailiwick.metrics.upkeep import Chore, Upkeep
+
+        tick = Chore("rollouts", lambda: self.rollout_controller.tick(self.clock.now()), 1.0)
+        return Upkeep(None, [tick])
+
     def close(self) -> None:
         """Give back every connection that was opened."""
-        for name in ("metrics_upkeep", "domain_watch", "metrics", "graph", "cache", "database"):
+        upkeeps = ("rollout_upkeep", "experiments_upkeep", "metrics_upkeep")
+        for name in (*upkeeps, "domain_watch", "metrics", "graph", "cache", "database"):
             if name in self.__dict__:
                 self.__dict__[name].close()

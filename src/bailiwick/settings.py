@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     requests_kept_days: float = Field(30, gt=0, description="how long feedback finds the request that it is about")
     minutes_kept_days: float = Field(3, ge=1, description="how long metrics are kept by the minute; then by the hour")
     hours_kept_days: float = Field(400, ge=2, description="how long metrics are kept by the hour; days stay for good")
+    experiments_interval_s: float = Field(30, gt=0, le=3600, description="how often experiments are looked after")
     exposures_kept_days: float = Field(30, gt=0, description="how long single exposures to experiments are kept")
     unit_key: SecretStr | None = Field(
         None,

@@ -1,4 +1,4 @@
-"""The background work of the metric store: one process of many tallies and compacts, on a thread of its own."""
+"""Background work on a thread of its own: one process of many tallies and compacts the metrics, and the like."""
 
 from __future__ import annotations
 
@@ -34,14 +34,18 @@ class Chore:
 
 
 class Upkeep:
-    """Does chores while it holds the lease. That saves work; that nothing is done twice, each chore sees to itself.
+    """Does chores, while it holds the lease where one is asked for.
+
+    A lease saves work; that nothing is done twice, each chore sees to itself.
 
     Args:
-        leases: of the main database.
+        leases: of the main database; None where every process does the chores, which see to themselves.
         chores: in this order.
+        lease: what only one process holds; chores of another name do not wait for these.
     """
 
-    def __init__(self, leases: Leases, chores: Sequence[Chore]) -> None:
+    def __init__(self, leases: Leases | None, chores: Sequence[Chore], lease: str = LEASE) -> None:
+        self._lease = lease
         self._leases = leases
         self._chores = chores
         self._holder = secrets.token_hex(12)
@@ -54,7 +58,7 @@ class Upkeep:
     def start(self) -> None:
         """Begin, in the background."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="metrics-upkeep", daemon=True)
+            self._thread = threading.Thread(target=self._run, name=self._lease, daemon=True)
             self._thread.start()
 
     def close(self) -> None:
@@ -62,11 +66,11 @@ class Upkeep:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        if self._held is not None:
+        if self._held is not None and self._leases is not None:
             try:
                 self._leases.release(self._held)
             except BailiwickError as error:
-                _log.warning("the lease %s runs out by itself: %s", LEASE, error)
+                _log.warning("the lease %s runs out by itself: %s", self._lease, error)
 
     def step(self, now_s: float) -> Sequence[str]:
         """Do what is due; the names of what was done.
@@ -74,10 +78,10 @@ class Upkeep:
         Args:
             now_s: of a clock that only goes forward.
         """
-        if now_s - self._asked_at >= _RENEW_S:
+        if self._leases is not None and now_s - self._asked_at >= _RENEW_S:
             self._asked_at = now_s
-            self._held = self._leases.acquire(LEASE, self._holder, _TTL_S)
-        if self._held is None:
+            self._held = self._leases.acquire(self._lease, self._holder, _TTL_S)
+        if self._leases is not None and self._held is None:
             return []
         due = [chore for chore in self._chores if now_s - self._begun_at[chore.name] >= chore.every_s]
         for chore in due:
@@ -91,6 +95,6 @@ class Upkeep:
             try:
                 self.step(time.monotonic())
             except BailiwickError as error:
-                _log.warning("upkeep of metrics is late: %s", error)
+                _log.warning("%s is late: %s", self._lease, error)
             except Exception:  # noqa: BLE001 - logged with its trace; without its thread totals would stand still
-                _log.exception("upkeep of metrics is late")
+                _log.exception("%s is late", self._lease)
