@@ -86,6 +86,10 @@ class Sketch:
         """How many values it holds."""
         return int(self.counts.sum())
 
+    def values(self) -> NDArray[np.float64]:
+        """The value that stands for each bucket, ascending, shape ``(n,)``; within 1 % of every value in it."""
+        return np.array([_value(int(bucket)) for bucket in self.buckets], dtype=np.float64)
+
     def quantile(self, q: float) -> float:
         """The value of rank ``floor(q * (count - 1))``, within 1 % of it; NaN when empty.
 

@@ -43,7 +43,7 @@ webhook_endpoint = Table(
 webhook_delivery = Table(
     "webhook_delivery",
     metadata,
-    Column("id", String(100), primary_key=True),
+    Column("id", String(120), primary_key=True),
     Column("endpoint", String(64), nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("event", String(100), nullable=False),
