@@ -1,7 +1,7 @@
 """Which addresses may be connected to. Pure.
 
-Link-local addresses are where clouds keep their instance credentials (169.254.169.254), and nothing else is served there.
-The clouds' other addresses for the same purpose are named below (AWS and Google over IPv6, Alibaba, Azure).
+Link-local addresses are where clouds keep their instance credentials (169.254.169.254), and nothing else is served
+there. The clouds' other addresses for the same purpose are named below (AWS and Google over IPv6, Alibaba, Azure).
 """
 
 from __future__ import annotations

@@ -24,12 +24,25 @@ class SlotRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """A version that answers copies of requests; nobody sees its answers.
+
+    Args:
+        share: basis points of the domain's requests that are copied, 1 to `SLOTS`.
+    """
+
+    version: str
+    share: int = SLOTS
+
+
+@dataclass(frozen=True, slots=True)
 class TrafficPlan:
     """Which version serves which slot of a domain. Ranges are sorted, disjoint, and cover every slot.
 
     Args:
         revision: grows by one with each change; a gateway applies a plan only if its revision is newer.
         salt: fixed for the plan's life, so that a unit keeps its slot.
+        shadow: who answers copies besides; it has no weight.
     """
 
     domain: str
@@ -37,6 +50,7 @@ class TrafficPlan:
     salt: str
     ranges: tuple[SlotRange, ...]
     algorithm: int = ALGORITHM
+    shadow: Shadow | None = None
 
     @property
     def weights(self) -> dict[str, int]:

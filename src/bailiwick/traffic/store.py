@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from bailiwick.storage.database import Database
 from bailiwick.storage.schema import Json, UtcDateTime, metadata
-from bailiwick.traffic.model import PlanRecord, SlotRange, TrafficPlan
+from bailiwick.traffic.model import PlanRecord, Shadow, SlotRange, TrafficPlan
 
 traffic_plan = Table(
     "traffic_plan",
@@ -40,6 +40,7 @@ traffic_plan = Table(
     Column("salt", String(100), nullable=False),
     Column("algorithm", Integer, nullable=False),
     Column("ranges", Json, nullable=False),
+    Column("shadow", Json, nullable=True),
     Index("ix_traffic_plan_at", "domain", "at"),
 )
 
@@ -85,6 +86,7 @@ def append(connection: Connection, record: PlanRecord) -> None:
             salt=plan.salt,
             algorithm=plan.algorithm,
             ranges=[[piece.first, piece.end, piece.version] for piece in plan.ranges],
+            shadow=None if plan.shadow is None else [plan.shadow.version, plan.shadow.share],
         )
     )
     move_revision(connection)
@@ -142,6 +144,7 @@ def _record(row: Row[Any]) -> PlanRecord:
         salt=row.salt,
         ranges=tuple(SlotRange(first, end, version) for first, end, version in row.ranges),
         algorithm=row.algorithm,
+        shadow=None if row.shadow is None else Shadow(*row.shadow),
     )
     return PlanRecord(
         plan=plan, at=row.at, actor=row.actor, change=row.change, reason=row.reason, restores=row.restores

@@ -9,7 +9,8 @@ import orjson
 
 from bailiwick.errors import InvalidInput
 from bailiwick.traffic.experiment_document import experiment_document, parse_experiment
-from bailiwick.traffic.model import SLOTS, ExperimentPlan, Holdout, SlotRange, TrafficPlan
+from bailiwick.traffic.model import SLOTS, ExperimentPlan, Holdout, Shadow, SlotRange, TrafficPlan
+from bailiwick.traffic.shadow import check_shadow
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +78,9 @@ def _plan(entry: Any) -> TrafficPlan:
         salt=str(entry["salt"]),
         ranges=ranges,
         algorithm=int(entry["algorithm"]),
+        shadow=_shadow(entry.get("shadow")),
     )
+
+
+def _shadow(entry: Any) -> Shadow | None:
+    return None if entry is None else check_shadow(Shadow(str(entry["version"]), int(entry["share"])))

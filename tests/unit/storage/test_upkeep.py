@@ -3,9 +3,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bailiwick.clock import VirtualClock
-from bailiwick.storage.upkeep import Chore, Upkeep
 from bailiwick.storage.database import Database
 from bailiwick.storage.leases import Leases
+from bailiwick.storage.upkeep import Chore, Upkeep
 
 
 def test_step__two_processes__only_the_holder_works_until_it_is_gone(database: Database, clock: VirtualClock) -> None:

@@ -123,7 +123,9 @@ class Dispatcher:
             if self._stop.is_set():
                 return False
             event = events[delivery.position]
-            outcome = self.send(endpoint, delivery.id, event) if event else Outcome(None, "its entry is gone", final=True)
+            outcome = (
+                self.send(endpoint, delivery.id, event) if event else Outcome(None, "its entry is gone", final=True)
+            )
             with self._database.write() as connection:
                 store.settle(connection, self._settled(delivery, outcome))
         return bool(waiting)
@@ -148,5 +150,3 @@ class Dispatcher:
             _log.warning("the webhook %s is given up for %s: %s", tried.endpoint, tried.id, outcome.problem)
             return replace(tried, status=DeliveryStatus.DEAD)
         return replace(tried, next_at=now + pause)
-
-

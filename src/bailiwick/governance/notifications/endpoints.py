@@ -24,7 +24,9 @@ def check_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise InvalidInput(
-            f"{name[:100]!r} is no name for a webhook", what="name", allowed="lower-case letters, digits, - and _, at most 64"
+            f"{name[:100]!r} is no name for a webhook",
+            what="name",
+            allowed="lower-case letters, digits, - and _, at most 64",
         )
     return name
 

@@ -52,7 +52,7 @@ class Sender:
         except TimeoutError:
             return Outcome(None, f"no answer within {self._timeout_s:g} s")
         except (aiohttp.ClientSSLError, ssl.SSLError):
-            return Outcome(None, "its certificate is not trusted")
+            return Outcome(None, "no trusted TLS connection")
         except (aiohttp.ClientConnectorError, OSError):
             return Outcome(None, "cannot be connected to, or resolves to no address that webhooks may go to")
         except (aiohttp.ClientError, ValueError) as error:

@@ -176,7 +176,9 @@ class NotificationService:
             _found(store.endpoint(connection, name), name)
             revived = store.revive(connection, name, delivery_id, self._clock.now())
             if not revived and delivery_id is not None:
-                raise NotFound(f"{delivery_id!r} is no dead delivery of {name!r}", what="delivery", requested=delivery_id)
+                raise NotFound(
+                    f"{delivery_id!r} is no dead delivery of {name!r}", what="delivery", requested=delivery_id
+                )
             if revived:
                 after = {"deliveries": revived}
                 self._audit.record(connection, actor, "webhook.retry", f"webhook:{name}", after=after)
@@ -190,8 +192,9 @@ class NotificationService:
 def _found(endpoint: Endpoint | None, name: str) -> Endpoint:
     if endpoint is None:
         raise NotFound(
-            f"there is no webhook {name[:100]!r}", what="name", requested=name[:100], remedy="see `bailiwick webhook list`"
+            f"there is no webhook {name[:100]!r}",
+            what="name",
+            requested=name[:100],
+            remedy="see `bailiwick webhook list`",
         )
     return endpoint
-
-

@@ -1,7 +1,9 @@
 """Signatures of webhooks, as the Standard Webhooks specification has them. Pure.
 
 The headers ``webhook-id``, ``webhook-timestamp`` (seconds) and ``webhook-signature``: ``v1,`` and the base64 of
-HMAC-SHA256 over ``id.timestamp.body``. Source: github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md.
+HMAC-SHA256 over ``id.timestamp.body``.
+
+Source: github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ def key_of(secret: str) -> bytes:
             "the signing secret is malformed",
             what="secret",
             allowed=f"{PREFIX} and the base64 of {_LEAST} to {_MOST} random bytes",
-            remedy='make one with: python -c "import base64,os; print(\'whsec_\'+base64.b64encode(os.urandom(24)).decode())"',
+            remedy="add the webhook without a variable, and one is generated",
         )
     return key
 

@@ -159,7 +159,9 @@ def listed(connection: Connection, name: str, status: DeliveryStatus | None, lim
     query = select(webhook_delivery).where(webhook_delivery.c.endpoint == name)
     if status is not None:
         query = query.where(webhook_delivery.c.status == status.value)
-    return [_delivery(row) for row in connection.execute(query.order_by(webhook_delivery.c.position.desc()).limit(limit))]
+    return [
+        _delivery(row) for row in connection.execute(query.order_by(webhook_delivery.c.position.desc()).limit(limit))
+    ]
 
 
 def counts(connection: Connection) -> Mapping[tuple[str, str], int]:
