@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 from bailiwick.backends.pool import UpstreamPool
+from bailiwick.gateway.access_log import AccessLog
 from bailiwick.gateway.app import Gateway
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.snapshot import Compiler
 from bailiwick.gateway.sources import PlatformSources
+from bailiwick.gateway.traces import Traces, configured_provider
 from bailiwick.platform import Platform
 
 
@@ -21,12 +24,19 @@ class RunningGateway:
         self._pool = UpstreamPool()
         compiler = Compiler(sources, self._pool, os.environ, platform.clock)
         self.reloader = Reloader(sources.revision, compiler.compile, platform.settings.reload_interval_s)
+        settings = platform.settings
+        self._observers: list[AccessLog | Traces] = []
+        if settings.access_log is not None:
+            self._observers.append(AccessLog(settings.access_log, platform.clock))
+        if settings.traces:
+            self._observers.append(Traces(configured_provider()))
         self.app = Gateway(
             self.reloader,
             Pins(compiler),
             platform.metrics,
             max_body_bytes=platform.settings.max_body_bytes,
             more_families=platform.privacy_gauges,
+            observers=self._observers,
         )
 
     async def start(self) -> None:
@@ -40,4 +50,7 @@ class RunningGateway:
     async def stop(self) -> None:
         """End the background work and close the upstream connections."""
         await self.reloader.stop()
+        await self.app.shadows.stop()
+        for observer in self._observers:
+            await asyncio.to_thread(observer.close)
         await self._pool.close()

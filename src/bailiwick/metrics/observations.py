@@ -13,6 +13,9 @@ from bailiwick.metrics.exposures import Exposure
 LARGEST_VALUE = 1e100
 """Beyond it the sum of squares would soon leave the range of a float."""
 
+SHADOW_ARM = "shadow"
+"""The arm of a version that answers copies of requests: nobody got those answers, so they count apart."""
+
 _NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]{1,200}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,100}")
 

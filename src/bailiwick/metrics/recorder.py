@@ -16,6 +16,7 @@ from bailiwick.errors import BailiwickError
 from bailiwick.metrics.events import ExposureEvent, is_exposure
 from bailiwick.metrics.model import RecorderCounts
 from bailiwick.metrics.observations import (
+    SHADOW_ARM,
     Exposed,
     Observation,
     ServedRequest,
@@ -144,6 +145,8 @@ class Recorder:
                 observations.extend(self._recordable((item,)))
         self._window.add(observations)
         for each in observations:
+            if each.arm == SHADOW_ARM:
+                continue
             key = (each.domain, each.version, each.metric)
             count, total = self._totals.get(key, (0, 0.0))
             self._totals[key] = (count + 1, total + each.value)

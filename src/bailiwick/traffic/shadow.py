@@ -8,9 +8,6 @@ from bailiwick.errors import InvalidInput
 from bailiwick.traffic.assign import slot
 from bailiwick.traffic.model import SLOTS, Shadow, SlotRange
 
-ARM = "shadow"
-"""The arm of observations of versions that answer in the shadow: they are no answers that anybody got."""
-
 
 def check_shadow(shadow: Shadow) -> Shadow:
     """The shadow as it is.
