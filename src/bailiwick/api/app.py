@@ -42,6 +42,8 @@ _ROUTERS = [
     "bailiwick.api.observations",
     "bailiwick.api.audit",
     "bailiwick.api.privacy_releases",
+    "bailiwick.api.shadow",
+    "bailiwick.api.webhooks",
     "bailiwick.api.experiments",
 ]
 
