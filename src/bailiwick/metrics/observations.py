@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from bailiwick.metrics.exposures import Exposure
 
@@ -125,4 +126,10 @@ def _is_placed(item: Observation | ServedRequest) -> bool:
 
 def is_name(text: object) -> bool:
     """Whether a text may name a version, a metric, an arm or an experiment."""
-    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+    return isinstance(text, str) and _is_fitting(text)
+
+
+@lru_cache(maxsize=4_096)
+def _is_fitting(text: str) -> bool:
+    """There are few names and very many observations."""
+    return _NAME.fullmatch(text) is not None
