@@ -244,6 +244,11 @@ class Gateway:
                 sum(len(entry.problems) for entry in served),
             ),
             gauge(
+                "shadows_left_out",
+                "Versions that shall answer in the shadow and cannot in this process; /readyz says why.",
+                sum(entry.shadow_problem is not None for entry in served),
+            ),
+            gauge(
                 "experiments",
                 "Experiments that requests can enter.",
                 sum(len(e.experiments.experiments) for e in served),

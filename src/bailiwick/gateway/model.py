@@ -50,8 +50,8 @@ class Served:
         problem: why it cannot answer, where it cannot.
         experiments: that run on the domain, less those that cannot run in this process.
         arm_backends: by version, those that the arms of experiments name.
-        problems: why experiments or the shadow cannot run, one text each.
-        shadow: None where the plan names none, or it cannot be loaded.
+        problems: why experiments cannot run, one text each.
+        shadow: None where the plan names none, or it cannot be loaded; then ``shadow_problem`` says why.
     """
 
     domain: Domain
@@ -63,6 +63,7 @@ class Served:
     arm_backends: Mapping[str, Backend] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     shadow: ShadowBackend | None = None
+    shadow_problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

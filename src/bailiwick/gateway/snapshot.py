@@ -70,6 +70,7 @@ class Compiler:
         )
         problems = tuple(f"{name}: {entry.problem}" for name, entry in served.items() if entry.problem)
         problems += tuple(f"{name}: {problem}" for name, entry in served.items() for problem in entry.problems)
+        problems += tuple(f"{name}: {entry.shadow_problem}" for name, entry in served.items() if entry.shadow_problem)
         flags = {flag: name for name, entry in served.items() for flag in entry.experiments.experiments}
         return Snapshot(revision, served, table, detector, self._clock.now(), problems, flags, placed.ended)
 
@@ -169,7 +170,7 @@ class Compiler:
         try:
             backend = known.get(shadow.version) or self.pinned(served.domain, shadow.version)
         except (NotFound, Unavailable) as error:
-            return replace(served, problems=(*served.problems, f"the shadow {shadow.version!r} is left out: {error}"))
+            return replace(served, shadow_problem=f"the shadow {shadow.version!r} is left out: {error}")
         return replace(served, shadow=ShadowBackend(shadow, backend))
 
     def _backend(self, domain: Domain, version: str) -> Backend:

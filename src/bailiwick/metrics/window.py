@@ -80,10 +80,11 @@ def minute_of(instant: datetime) -> datetime:
 
 def _grouped(observations: Iterable[Observation]) -> Mapping[SeriesKey, list[float]]:
     found: dict[tuple[str, str, str, str, datetime], list[float]] = {}
-    at, minute = None, datetime.min
+    minutes: dict[datetime, datetime] = {}
     for each in observations:
-        if each.at is not at:  # those of one request share it
-            at, minute = each.at, minute_of(each.at)
+        minute = minutes.get(each.at)
+        if minute is None:  # those of one request share it
+            minute = minutes[each.at] = minute_of(each.at)
         key = (each.domain, each.version, each.arm, each.metric, minute)
         values = found.get(key)
         if values is None:
