@@ -147,6 +147,8 @@ def retry(
     revived = flags(ctx).platform.notifications.retry(name, delivery, actor=flags(ctx).actor(reason))
     if flags(ctx).json:
         print_json({"name": name, "deliveries": revived})
+    elif not revived:
+        out.print(f"No delivery to {name} was given up.")
     else:
         out.print(f"{revived} deliveries to {name} are sent again by the next [bold]bailiwick serve[/] that is up.")
 
