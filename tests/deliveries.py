@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from bailiwick.clock import Clock
-from bailiwick.delivery.service import DeliveryService
+from bailiwick.delivery.service import DeliveryService, Removed
 from bailiwick.domains.model import Domain, DomainRevision, Lifecycle
 from bailiwick.errors import NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
@@ -31,13 +31,21 @@ class Estate:
         self.registered = {"bad": version("bad", accuracy=0.4)}
         self.registered.update({f"v{number}": version(f"v{number}") for number in range(1, 10)})
         self.lifecycle = Lifecycle.ACTIVE
+        self.on_removed: Removed = lambda *_: ()
         self.audit = AuditTrail(database, clock)
         self.traffic = TrafficService(database, self.audit, clock)
         self.delivery = DeliveryService(
-            database, self.audit, clock, self.traffic, self._version, self._versions_of, self._domain
+            database,
+            self.audit,
+            clock,
+            self.traffic,
+            self._version,
+            self._versions_of,
+            self.domain,
+            on_removed=lambda *told: self.on_removed(*told),
         )
 
-    def _domain(self, domain: str) -> DomainRevision:
+    def domain(self, domain: str) -> DomainRevision:
         made = datetime(2026, 1, 1, tzinfo=UTC)
         return DomainRevision(Domain(domain, domain.title(), f"agent-{domain}"), 1, self.lifecycle, made, "ada")
 

@@ -13,6 +13,7 @@ from bailiwick.delivery.document import deployment_document, rollback_document
 from bailiwick.delivery.model import DeploymentStatus
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
+from bailiwick.traffic.layers import choosing_versions
 from bailiwick.traffic.weights import parse_percent
 
 router = APIRouter(tags=["delivery"])
@@ -49,7 +50,10 @@ def deploy(
     platform: Platform = Depends(platform_of),
     actor: Actor = Depends(actor_of),
 ) -> dict[str, Any]:
-    """Deploy a version if the gates allow it. Answers 409 with the deployment, ``status`` ``held``, if they do not."""
+    """Deploy a version if the gates allow it. Answers 409 with the deployment, ``status`` ``held``, if they do not.
+
+    ``experiments`` run in the domain and choose the version of those who take part, whatever is deployed.
+    """
     version = platform.delivery.find(body.version)
     made = platform.delivery.deploy(
         body.domain or version.domain,
@@ -61,7 +65,8 @@ def deploy(
     )
     if made.status is DeploymentStatus.HELD:
         response.status_code = 409
-    return deployment_document(made)
+    beside = choosing_versions(platform.traffic.experiments(made.domain))
+    return {**deployment_document(made), "experiments": [plan.experiment for plan in beside]}
 
 
 @router.get("/v1/deployments")

@@ -12,10 +12,10 @@ from bailiwick.api.app import actor_of, platform_of
 from bailiwick.errors import NotFound
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
-from bailiwick.traffic.assign import slot, version_for
 from bailiwick.traffic.document import plan_document, record_document
 from bailiwick.traffic.model import TrafficPlan
 from bailiwick.traffic.weights import parse_percent
+from bailiwick.traffic.who import whereabouts, whereabouts_document
 
 router = APIRouter(prefix="/v1/traffic", tags=["traffic"])
 
@@ -116,15 +116,10 @@ def assignment(
     unit: Annotated[str, Query(min_length=1, max_length=1000)],
     platform: Platform = Depends(platform_of),
 ) -> dict[str, Any]:
-    """Which version serves a user."""
-    plan = _plan(platform, domain)
-    return {
-        "domain": domain,
-        "unit": unit,
-        "version": version_for(plan, unit),
-        "slot": slot(plan.salt, unit),
-        "revision": plan.revision,
-    }
+    """Which version serves a user, and the arms of experiments behind it; conditions see no attribute."""
+    plan, traffic = _plan(platform, domain), platform.traffic
+    found = whereabouts(plan, traffic.experiments(domain), traffic.holdout(), unit)
+    return whereabouts_document(domain, unit, plan.revision, found)
 
 
 def _plan(platform: Platform, domain: str) -> TrafficPlan:

@@ -9,6 +9,7 @@ import typer
 
 from bailiwick.cli.console import EXIT_CODES, out, print_json, print_table
 from bailiwick.cli.context import flags
+from bailiwick.cli.traffic import print_experiments_beside
 from bailiwick.delivery.document import deployment_document
 from bailiwick.delivery.gates import explain
 from bailiwick.delivery.model import Deployment, DeploymentStatus, GateResult
@@ -50,6 +51,7 @@ def deploy(
     else:
         _print_gates(made.version, made.gates)
         _print_decision(made)
+        print_experiments_beside(ctx, made.domain)
     if made.status is DeploymentStatus.HELD:
         raise typer.Exit(EXIT_CODES[GateFailed])
 

@@ -31,4 +31,6 @@ def rollback(
         return
     shares = ", ".join(f"{version} {percent(weight)}" for version, weight in done.plan.weights.items())
     out.print(f"[bold green]Rolled back[/]: {', '.join(done.removed)} is out; {domain} is served by {shares}.")
+    for experiment in done.paused:
+        out.print(f"[yellow]Paused[/] the experiment {experiment}: one of its arms is what was taken out.")
     out.print(f"  next: bailiwick traffic history {domain}")

@@ -7,15 +7,17 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.cli.shadow import shadow
 from bailiwick.errors import InvalidInput, NotFound
-from bailiwick.traffic.assign import slot, version_for
 from bailiwick.traffic.document import plan_document, record_document
-from bailiwick.traffic.model import PlanRecord, TrafficPlan
+from bailiwick.traffic.layers import choosing_versions, width
+from bailiwick.traffic.model import SLOTS, PlanRecord, TrafficPlan
 from bailiwick.traffic.weights import parse_percent, parse_weights, percent
+from bailiwick.traffic.who import whereabouts, whereabouts_document
 
 app = typer.Typer(add_completion=False, help="Show and shift the traffic between versions.", no_args_is_help=True)
 
@@ -42,9 +44,17 @@ def show(
         for version, weight in plan.weights.items()
     ]
     print_table("Traffic", ("domain", "revision", "version", "share"), rows)
+    for plan in plans:
+        if plan.comparison is not None:
+            compared = plan.comparison
+            out.print(
+                f"{plan.domain}: {compared.canary} is compared with a control of {percent(compared.control_weight)}"
+                f"\nNext: [bold]bailiwick rollout show {plan.domain}[/]",
+                soft_wrap=True,
+            )
     if not plans:
         out.print("Nothing is deployed yet. Next: [bold]bailiwick deploy DOMAIN[/]")
-    elif len(plans) == 1 and len(plans[0].weights) > 1:
+    elif len(plans) == 1 and len(plans[0].weights) > 1 and plans[0].comparison is None:
         name = plans[0].domain
         out.print(f"Next: [bold]bailiwick traffic promote {name}[/], or [bold]bailiwick rollback {name}[/]")
 
@@ -154,14 +164,40 @@ def who(
     ctx: typer.Context,
     domain: Domain,
     unit: Annotated[str, typer.Argument(help="A user, or whatever requests are kept together by.")],
+    attribute: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE: what conditions of experiments see, such as country=DE.")
+    ] = None,
 ) -> None:
-    """Which version serves a user."""
-    plan = _plan(ctx, domain)
-    version = version_for(plan, unit)
+    """Which version serves a user, and the experiments behind it."""
+    plan, traffic = _plan(ctx, domain), flags(ctx).platform.traffic
+    known = dict(_attribute(word) for word in attribute or ())
+    found = whereabouts(plan, traffic.experiments(domain), traffic.holdout(), unit, known.get)
     if flags(ctx).json:
-        print_json({"domain": domain, "unit": unit, "version": version, "slot": slot(plan.salt, unit)})
+        print_json(whereabouts_document(domain, unit, plan.revision, found))
         return
-    out.print(f"{version}  [dim](slot {slot(plan.salt, unit)} of 10000, plan revision {plan.revision})[/]")
+    out.print(f"{found.version}  [dim](slot {found.slot} of {SLOTS}, plan revision {plan.revision})[/]")
+    for each in found.assigned:
+        tester = "" if each.counted else ", as a tester: not counted"
+        out.print(f"  experiment {each.experiment}: {escape(each.arm.name)} [dim](epoch {each.epoch}{tester})[/]")
+    if found.held_out:
+        out.print("  held out of experiments")
+
+
+def print_experiments_beside(ctx: typer.Context, domain: str) -> None:
+    """Say which experiments choose the version of some users, whatever was deployed just now."""
+    for plan in choosing_versions(flags(ctx).platform.traffic.experiments(domain)):
+        out.print(
+            f"[yellow]The experiment {plan.experiment} runs on:[/] it chooses the version of "
+            f"{percent(width(plan.slots))} of the users."
+        )
+        out.print(f"  see: bailiwick experiment show {plan.experiment}")
+
+
+def _attribute(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not (equals and name):
+        raise InvalidInput(f"cannot read {word!r}", what="attribute", requested=word, allowed="NAME=VALUE")
+    return name.lower(), value
 
 
 def _plan(ctx: typer.Context, domain: str) -> TrafficPlan:
@@ -196,6 +232,7 @@ def _print_plan(ctx: typer.Context, plan: TrafficPlan) -> None:
         return
     shares = ", ".join(f"{version} {percent(weight)}" for version, weight in plan.weights.items())
     out.print(f"[bold green]{plan.domain}[/] is now served by {shares} (plan revision {plan.revision}).")
+    print_experiments_beside(ctx, plan.domain)
 
 
 def _print_records(title: str, records: Sequence[PlanRecord]) -> None:
@@ -215,18 +252,3 @@ def _change(record: PlanRecord) -> str:
     restored = f" to revision {record.restores}" if record.restores else ""
     reason = f": {record.reason}" if record.reason else ""
     return f"{record.change.removeprefix('traffic.')}{restored} by {record.actor}{reason}"
-
-
-def _document(plan: TrafficPlan) -> dict[str, object]:
-    return {"domain": plan.domain, "revision": plan.revision, "weights": plan.weights, "ranges": plan.ranges}
-
-
-def _record_document(record: PlanRecord) -> dict[str, object]:
-    return {
-        **_document(record.plan),
-        "since": record.at,
-        "change": record.change,
-        "actor": record.actor,
-        "reason": record.reason,
-        "restores": record.restores,
-    }

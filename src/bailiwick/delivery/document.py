@@ -24,4 +24,5 @@ def rollback_document(done: Rollback) -> dict[str, Any]:
         "removed": list(done.removed),
         "restored_revision": done.restored_revision,
         "plan": plan_document(done.plan),
+        "paused_experiments": list(done.paused),
     }

@@ -77,9 +77,11 @@ class Rollback:
         removed: versions that served and no longer do.
         restored_revision: the earlier revision of the plan whose assignment is back.
         plan: now in force.
+        paused: experiments that sent users to what was removed.
     """
 
     domain: str
     removed: Sequence[str]
     restored_revision: int
     plan: TrafficPlan
+    paused: Sequence[str] = ()

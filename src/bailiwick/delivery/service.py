@@ -12,6 +12,7 @@ from bailiwick.delivery import store
 from bailiwick.delivery.gates import explain, judge
 from bailiwick.delivery.model import Deployment, DeploymentStatus, GateResult, Rollback
 from bailiwick.delivery.rollback import rollback_target
+from bailiwick.delivery.rollout.recording import supersede
 from bailiwick.domains.model import DomainRevision, Lifecycle
 from bailiwick.errors import Conflict, InvalidInput, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
@@ -23,6 +24,10 @@ from bailiwick.traffic.service import TrafficService
 from bailiwick.traffic.weights import check_weights, percent, share_weights
 
 _SHIFTABLE = {DeploymentStatus.DEPLOYED, DeploymentStatus.PROMOTED, DeploymentStatus.REPLACED}
+
+
+Removed = Callable[[Connection, str, Set[str], Actor], Sequence[str]]
+"""Told in the unit of a rollback: a domain, its versions that were taken out, who did it. Returns what it stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class DeliveryService:
         versions_of: every registered version of a domain, newest first.
         domains: the current revision of a domain; raises `NotFound`.
         check_artefact: called with a version before it is deployed; raises when it could not be loaded.
+        on_removed: stops whatever else sends users to a version that is rolled back.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class DeliveryService:
         versions_of: Callable[[str], Sequence[ModelVersion]],
         domains: Callable[[str], DomainRevision],
         check_artefact: Callable[[ModelVersion], object] | None = None,
+        on_removed: Removed | None = None,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -73,6 +80,7 @@ class DeliveryService:
         self._versions_of = versions_of
         self._domains = domains
         self._check_artefact = check_artefact
+        self._on_removed = on_removed
 
     def find(self, name: str) -> ModelVersion:
         """The version of that id, or the newest version of the domain of that id.
@@ -291,7 +299,8 @@ class DeliveryService:
     def rollback(self, domain: str, *, actor: Actor, expected_revision: int | None = None) -> Rollback:
         """Take the newcomer out: bring back the last plan that did not serve it. Again: go further back.
 
-        It needs nothing but the database: no gate, no registry, no cache.
+        It needs nothing but the database: no gate, no registry, no cache. Experiments that send users to the newcomer
+        are paused in the same transaction.
 
         Raises:
             NotFound: nothing is deployed in the domain.
@@ -318,13 +327,60 @@ class DeliveryService:
                 actor,
                 leaving=DeploymentStatus.ROLLED_BACK,
             )
-        removed = [version for version in present.weights if version not in plan.weights]
-        return Rollback(domain, removed, target.plan.revision, plan)
+            removed = [version for version in present.weights if version not in plan.weights]
+            paused = self._on_removed(connection, domain, set(removed), actor) if self._on_removed else ()
+        return Rollback(domain, removed, target.plan.revision, plan, tuple(paused))
 
     def history(self, domain: str | None = None, *, limit: int = 100) -> Sequence[Deployment]:
         """Deployments of a domain or of all, newest first, the held ones included."""
         with self._database.read() as connection:
             return store.listed(connection, domain, limit)
+
+    def admit(
+        self,
+        connection: Connection,
+        verdict: Verdict,
+        share: int,
+        present: Mapping[str, int],
+        plan_revision: int | None,
+        actor: Actor,
+    ) -> Deployment:
+        """Record the deployment of a version by a rollout, which makes the plans itself; held without a plan."""
+        return self._record(connection, verdict.version.domain, verdict, share, present, plan_revision, actor)
+
+    def conclude(
+        self,
+        connection: Connection,
+        domain: str,
+        *,
+        leaving: str,
+        status: DeploymentStatus,
+        promoted: str | None,
+        actor: Actor,
+    ) -> None:
+        """Say of the deployments of a rollout that has ended what became of them.
+
+        Args:
+            connection: of the unit that ends it.
+            domain: of the rollout.
+            leaving: the version that no longer serves.
+            status: why.
+            promoted: the version that won the whole traffic.
+            actor: who ended it.
+        """
+        latest = store.latest_by_version(connection, domain)
+        if leaving in latest:
+            self._set_status(connection, latest[leaving], status, actor)
+        if promoted is not None and promoted in latest:
+            self._set_status(connection, latest[promoted], DeploymentStatus.PROMOTED, actor)
+
+    def require_servable(self, domain: str, version: ModelVersion) -> None:
+        """Refuse what could not be served.
+
+        Raises:
+            Conflict: the domain is archived, or the artefact is damaged.
+        """
+        self._require_servable(domain, version)
 
     def _version(self, domain: str, version: str) -> ModelVersion:
         found = self._versions(version)
@@ -418,7 +474,9 @@ class DeliveryService:
         *,
         leaving: DeploymentStatus,
     ) -> None:
-        """Say of each deployment whose version left or came back what became of it."""
+        """Say of each deployment whose version left or came back what became of it; end what a rollout had begun."""
+        newest = self._traffic.newest(connection, domain)
+        supersede(self._audit, self._clock, connection, domain, newest.plan.revision if newest else 0, actor)
         latest = store.latest_by_version(connection, domain)
         for version in sorted((before - after) & latest.keys()):
             self._set_status(connection, latest[version], leaving, actor)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bailiwick.metrics.model import MetricSummary
-from bailiwick.statistics.proportion import wilson_interval
+from bailiwick.statistics.proportions import wilson_interval
 
 MOST_PAIRS = 20
 _DISAGREEMENT = "disagreement:"

@@ -33,16 +33,18 @@ class Chore:
 
 
 class Upkeep:
-    """Does chores while it holds a lease. That saves work; that nothing is done twice, each chore sees to itself.
+    """Does chores, while it holds a lease where one is asked for.
+
+    A lease saves work; that nothing is done twice, each chore sees to itself.
 
     Args:
-        leases: of the main database.
+        leases: of the main database; None where every process does the chores, which see to themselves.
         name: of the lease and the thread, such as ``metrics.upkeep``. Chores of one name wait for each other, so
             what must not wait for the rest gets a name of its own.
         chores: in this order.
     """
 
-    def __init__(self, leases: Leases, name: str, chores: Sequence[Chore]) -> None:
+    def __init__(self, leases: Leases | None, name: str, chores: Sequence[Chore]) -> None:
         self._leases = leases
         self._name = name
         self._chores = chores
@@ -64,7 +66,7 @@ class Upkeep:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        if self._held is not None:
+        if self._held is not None and self._leases is not None:
             try:
                 self._leases.release(self._held)
             except BailiwickError as error:
@@ -76,10 +78,10 @@ class Upkeep:
         Args:
             now_s: of a clock that only goes forward.
         """
-        if now_s - self._asked_at >= _RENEW_S:
+        if self._leases is not None and now_s - self._asked_at >= _RENEW_S:
             self._asked_at = now_s
             self._held = self._leases.acquire(self._name, self._holder, _TTL_S)
-        if self._held is None:
+        if self._leases is not None and self._held is None:
             return []
         done: list[str] = []
         for chore in self._chores:

@@ -17,7 +17,7 @@ from bailiwick.storage.cache import Cache
 from bailiwick.storage.database import Database
 from bailiwick.traffic import experiment_store, store
 from bailiwick.traffic.experiment_service import ExperimentPlacement, by_domain
-from bailiwick.traffic.model import PlanRecord, Shadow, TrafficPlan
+from bailiwick.traffic.model import Comparison, PlanRecord, Shadow, TrafficPlan
 from bailiwick.traffic.shadow import check_shadow, useful
 from bailiwick.traffic.weights import check_weights, reweight, whole
 from bailiwick.traffic.wire import PublishedPlans, dump_plans, load_plans
@@ -93,6 +93,7 @@ class TrafficService(ExperimentPlacement):
         actor: Actor,
         expected_revision: int | None = None,
         action: str = "traffic.shift",
+        compare: Callable[[TrafficPlan], Comparison] | None = None,
     ) -> TrafficPlan:
         """Give a domain's versions new weights, in basis points. Without any difference nothing is written.
 
@@ -103,6 +104,7 @@ class TrafficService(ExperimentPlacement):
             actor: who does it, and why.
             expected_revision: the revision that the caller decided on (0: no plan yet); None: whatever is in force.
             action: the name under which the change is audited.
+            compare: what is compared in the new plan; without it nothing is, whatever was before.
 
         Raises:
             Conflict: somebody changed the plan since ``expected_revision``.
@@ -111,9 +113,11 @@ class TrafficService(ExperimentPlacement):
 
         def next_plan(present: TrafficPlan | None) -> TrafficPlan:
             if present is not None:
-                return reweight(present, weights)
-            first = whole(domain, next(iter(check_weights(weights))), salt=f"traffic:{domain}")
-            return replace(reweight(first, weights), revision=1)
+                plan = reweight(present, weights)
+            else:
+                first = whole(domain, next(iter(check_weights(weights))), salt=f"traffic:{domain}")
+                plan = replace(reweight(first, weights), revision=1)
+            return replace(plan, comparison=compare(plan) if compare else None)
 
         return self._append(connection, domain, next_plan, actor, expected_revision, action)
 
@@ -127,7 +131,7 @@ class TrafficService(ExperimentPlacement):
         expected_revision: int | None = None,
         action: str = "traffic.rollback",
     ) -> TrafficPlan:
-        """Bring an earlier revision's assignment back, to the slot, as a new revision; nobody answers in the shadow.
+        """Bring an earlier revision's assignment back, to the slot, as a new revision without comparison and shadow.
 
         Raises:
             Conflict: somebody changed the plan since ``expected_revision``.
@@ -138,7 +142,8 @@ class TrafficService(ExperimentPlacement):
             raise NotFound(f"the plan of {domain!r} has no revision {revision}", what="revision", requested=revision)
 
         def next_plan(present: TrafficPlan | None) -> TrafficPlan:
-            return replace(earlier.plan, revision=present.revision + 1 if present else 1, shadow=None)
+            revision = present.revision + 1 if present else 1
+            return replace(earlier.plan, revision=revision, comparison=None, shadow=None)
 
         return self._append(connection, domain, next_plan, actor, expected_revision, action, restores=revision)
 
@@ -229,16 +234,17 @@ class TrafficService(ExperimentPlacement):
             actor,
             action,
             f"traffic:{domain}",
-            before=_told(present) if present else None,
-            after=_told(plan),
+            before=_audited(present) if present else None,
+            after=_audited(plan),
         )
         return plan
 
 
-def _told(plan: TrafficPlan) -> dict[str, object]:
+def _audited(plan: TrafficPlan) -> dict[str, object]:
     """What the audit trail says of a plan."""
-    told: dict[str, object] = {"revision": plan.revision, "weights": plan.weights}
-    return told if plan.shadow is None else {**told, "shadow": asdict(plan.shadow)}
+    compared = {} if plan.comparison is None else {"comparison": asdict(plan.comparison)}
+    shadowed = {} if plan.shadow is None else {"shadow": asdict(plan.shadow)}
+    return {"revision": plan.revision, "weights": plan.weights, **compared, **shadowed}
 
 
 def _check_revision(domain: str, present: int, expected: int | None) -> None:
