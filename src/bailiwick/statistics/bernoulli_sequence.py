@@ -87,6 +87,33 @@ def log_common_rate(
     return _least(control, treatment, 0.0, planned, alpha) if control[1] and treatment[1] else 0.0
 
 
+def log_difference(
+    control: tuple[float, float],
+    treatment: tuple[float, float],
+    difference: float,
+    planned: float = 1_000,
+    alpha: float = 0.05,
+) -> float:
+    """Logarithm of the e-value of `compare_rates` against one difference of the rates, treatment less control.
+
+    >>> round(log_difference((3, 400), (30, 400), 0.0, planned=400), 2)
+    9.49
+
+    Args:
+        control: successes and trials.
+        treatment: successes and trials.
+        difference: strictly between -1 and 1.
+        planned: trials of one arm near which the test is most powerful; frozen before the first look.
+        alpha: error for which it is.
+
+    Raises:
+        InvalidInput: more successes than trials, or a negative number.
+    """
+    _require_counts(*control)
+    _require_counts(*treatment)
+    return _least(control, treatment, difference, planned, alpha) if control[1] and treatment[1] else 0.0
+
+
 def compare_rates(
     control: tuple[float, float], treatment: tuple[float, float], level: float = 0.95, planned: float = 1_000
 ) -> RateComparison:
