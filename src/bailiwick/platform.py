@@ -21,6 +21,10 @@ from bailiwick.storage.leases import Leases
 if TYPE_CHECKING:
     from bailiwick.datasets.private_statistics import PrivateStatistics
     from bailiwick.datasets.service import DatasetService
+    from bailiwick.delivery.rollout.controller import RolloutController
+    from bailiwick.delivery.rollout.reading import EvidenceReader
+    from bailiwick.delivery.rollout.recording import RolloutRecorder
+    from bailiwick.delivery.rollout.service import RolloutService
     from bailiwick.delivery.service import DeliveryService
     from bailiwick.detection.service import DetectionService, DomainsFrom
     from bailiwick.domains.service import DomainService
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from bailiwick.metrics.upkeep import Upkeep
     from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.service import RegistryService
+    from bailiwick.traffic.gateway_reports import GatewayReports
     from bailiwick.traffic.service import TrafficService
     from bailiwick.training.private import PrivateTrainingService
     from bailiwick.training.service import TrainingService
@@ -347,8 +352,65 @@ class Platform:
         chore = Chore("tick", tick, self.settings.experiments_interval_s)
         return Upkeep(self.leases, [chore], lease="experiments.upkeep")
 
+    @cached_property
+    def gateway_reports(self) -> GatewayReports:
+        """What each gateway says it serves."""
+        from bailiwick.traffic.gateway_reports import GatewayReports
+
+        return GatewayReports(self.database, self.clock)
+
+    @cached_property
+    def _rollout_reader(self) -> EvidenceReader:
+        from bailiwick.delivery.rollout.reading import EvidenceReader
+
+        return EvidenceReader(self.metrics, self.clock)
+
+    @cached_property
+    def _rollout_recorder(self) -> RolloutRecorder:
+        from bailiwick.delivery.rollout.recording import RolloutRecorder
+
+        return RolloutRecorder(self.audit, self.clock, self.traffic, self.delivery)
+
+    @cached_property
+    def rollouts(self) -> RolloutService:
+        """Canary rollouts, as people move them."""
+        from bailiwick.delivery.rollout.service import RolloutService
+
+        return RolloutService(
+            self.database,
+            self.clock,
+            self.traffic,
+            self.delivery,
+            self._rollout_reader,
+            self._rollout_recorder,
+            units_per_s=self.metrics.requests_per_s,
+        )
+
+    @cached_property
+    def rollout_controller(self) -> RolloutController:
+        """Moves rollouts on evidence."""
+        from bailiwick.delivery.rollout.controller import RolloutController
+
+        return RolloutController(
+            self.database,
+            self.leases,
+            self.traffic,
+            self._rollout_reader,
+            self._rollout_recorder,
+            refresh=self.metrics.experiments.tally_all,
+        )
+
+    @cached_property
+    def rollout_upkeep(self) -> Upkeep:
+        """Ticks the controller in the background once it is started; the lease is the controller's own."""
+        from bailiwick.metrics.upkeep import Chore, Upkeep
+
+        tick = Chore("rollouts", lambda: self.rollout_controller.tick(self.clock.now()), 1.0)
+        return Upkeep(None, [tick])
+
     def close(self) -> None:
         """Give back every connection that was opened."""
-        for name in ("experiments_upkeep", "metrics_upkeep", "domain_watch", "metrics", "graph", "cache", "database"):
+        upkeeps = ("rollout_upkeep", "experiments_upkeep", "metrics_upkeep")
+        for name in (*upkeeps, "domain_watch", "metrics", "graph", "cache", "database"):
             if name in self.__dict__:
                 self.__dict__[name].close()

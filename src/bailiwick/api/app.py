@@ -38,6 +38,7 @@ _ROUTERS = [
     "bailiwick.api.training",
     "bailiwick.api.models",
     "bailiwick.api.deployments",
+    "bailiwick.api.rollouts",
     "bailiwick.api.traffic",
     "bailiwick.api.privacy",
     "bailiwick.api.metrics",

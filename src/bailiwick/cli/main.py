@@ -31,6 +31,7 @@ _COMMANDS = {
     "train": ("bailiwick.cli.train", "Train and evaluate a domain's model."),
     "model": ("bailiwick.cli.models", "List and show model versions and their evaluations."),
     "deploy": ("bailiwick.cli.deploy", "Deploy a version if the gates allow it."),
+    "rollout": ("bailiwick.cli.rollout", "Let a version in step by step, on evidence."),
     "traffic": ("bailiwick.cli.traffic", "Show and shift the traffic between versions."),
     "rollback": ("bailiwick.cli.rollback", "Go back to the version served before."),
     "metrics": ("bailiwick.cli.metrics", "Show, compare and rank what was observed, and its trends."),

@@ -54,11 +54,16 @@ class Server:
         await asyncio.to_thread(self._platform.training.recover, Actor("server"))
         self._platform.metrics_upkeep.start()
         self._platform.experiments_upkeep.start()
+        self._platform.rollout_upkeep.start()
 
     async def stop(self) -> None:
         """End the background work."""
-        await asyncio.to_thread(self._platform.experiments_upkeep.close)
-        await asyncio.to_thread(self._platform.metrics_upkeep.close)
+        for upkeep in (
+            self._platform.rollout_upkeep,
+            self._platform.experiments_upkeep,
+            self._platform.metrics_upkeep,
+        ):
+            await asyncio.to_thread(upkeep.close)
         await self._running.stop()
 
 

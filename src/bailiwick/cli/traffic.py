@@ -43,9 +43,17 @@ def show(
         for version, weight in plan.weights.items()
     ]
     print_table("Traffic", ("domain", "revision", "version", "share"), rows)
+    for plan in plans:
+        if plan.comparison is not None:
+            compared = plan.comparison
+            out.print(
+                f"{plan.domain}: {compared.canary} is compared with a control of {percent(compared.control_weight)}"
+                f"\nNext: [bold]bailiwick rollout show {plan.domain}[/]",
+                soft_wrap=True,
+            )
     if not plans:
         out.print("Nothing is deployed yet. Next: [bold]bailiwick deploy DOMAIN[/]")
-    elif len(plans) == 1 and len(plans[0].weights) > 1:
+    elif len(plans) == 1 and len(plans[0].weights) > 1 and plans[0].comparison is None:
         name = plans[0].domain
         out.print(f"Next: [bold]bailiwick traffic promote {name}[/], or [bold]bailiwick rollback {name}[/]")
 

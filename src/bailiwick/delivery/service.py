@@ -12,6 +12,7 @@ from bailiwick.delivery import store
 from bailiwick.delivery.gates import explain, judge
 from bailiwick.delivery.model import Deployment, DeploymentStatus, GateResult, Rollback
 from bailiwick.delivery.rollback import rollback_target
+from bailiwick.delivery.rollout.recording import supersede
 from bailiwick.domains.model import DomainRevision, Lifecycle
 from bailiwick.errors import Conflict, InvalidInput, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
@@ -303,6 +304,52 @@ class DeliveryService:
         with self._database.read() as connection:
             return store.listed(connection, domain, limit)
 
+    def admit(
+        self,
+        connection: Connection,
+        verdict: Verdict,
+        share: int,
+        present: Mapping[str, int],
+        plan_revision: int | None,
+        actor: Actor,
+    ) -> Deployment:
+        """Record the deployment of a version by a rollout, which makes the plans itself; held without a plan."""
+        return self._record(connection, verdict.version.domain, verdict, share, present, plan_revision, actor)
+
+    def conclude(
+        self,
+        connection: Connection,
+        domain: str,
+        *,
+        leaving: str,
+        status: DeploymentStatus,
+        promoted: str | None,
+        actor: Actor,
+    ) -> None:
+        """Say of the deployments of a rollout that has ended what became of them.
+
+        Args:
+            connection: of the unit that ends it.
+            domain: of the rollout.
+            leaving: the version that no longer serves.
+            status: why.
+            promoted: the version that won the whole traffic.
+            actor: who ended it.
+        """
+        latest = store.latest_by_version(connection, domain)
+        if leaving in latest:
+            self._set_status(connection, latest[leaving], status, actor)
+        if promoted is not None and promoted in latest:
+            self._set_status(connection, latest[promoted], DeploymentStatus.PROMOTED, actor)
+
+    def require_servable(self, domain: str, version: ModelVersion) -> None:
+        """Refuse what could not be served.
+
+        Raises:
+            Conflict: the domain is archived, or the artefact is damaged.
+        """
+        self._require_servable(domain, version)
+
     def _version(self, domain: str, version: str) -> ModelVersion:
         found = self._versions(version)
         if found.domain != domain:
@@ -395,7 +442,9 @@ class DeliveryService:
         *,
         leaving: DeploymentStatus,
     ) -> None:
-        """Say of each deployment whose version left or came back what became of it."""
+        """Say of each deployment whose version left or came back what became of it; end what a rollout had begun."""
+        newest = self._traffic.newest(connection, domain)
+        supersede(self._audit, self._clock, connection, domain, newest.plan.revision if newest else 0, actor)
         latest = store.latest_by_version(connection, domain)
         for version in sorted((before - after) & latest.keys()):
             self._set_status(connection, latest[version], leaving, actor)

@@ -118,8 +118,8 @@ class Answering:
         domain, version = target.served.domain.id, target.version
         latency_ms = (time.perf_counter() - started) * 1000
         if failed:
-            self._recorder.record(domain, version, "failed", 1.0)
-            self._recorder.record(domain, version, "latency_ms", latency_ms)
+            self._recorder.record(domain, version, "failed", 1.0, arm=target.arm)
+            self._recorder.record(domain, version, "latency_ms", latency_ms, arm=target.arm)
             self._expose(asked, target, {"latency_ms": latency_ms, "failed": 1.0})
         else:
             self._recorder.served(

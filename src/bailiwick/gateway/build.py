@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import secrets
+import socket
+from contextlib import suppress
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from bailiwick.backends.pool import UpstreamPool
+from bailiwick.errors import BailiwickError
 from bailiwick.gateway.app import Gateway
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
@@ -20,7 +27,14 @@ class RunningGateway:
         sources = PlatformSources(platform)
         self._pool = UpstreamPool()
         compiler = Compiler(sources, self._pool, os.environ, platform.clock)
-        self.reloader = Reloader(sources.revision, compiler.compile, platform.settings.reload_interval_s)
+        self._reports = platform.gateway_reports
+        self._name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.reloader = Reloader(
+            sources.revision,
+            compiler.compile,
+            platform.settings.reload_interval_s,
+            report=lambda revision: self._reports.say(self._name, revision.traffic),
+        )
         self.app = Gateway(
             self.reloader,
             Pins(compiler),
@@ -40,4 +54,6 @@ class RunningGateway:
     async def stop(self) -> None:
         """End the background work and close the upstream connections."""
         await self.reloader.stop()
+        with suppress(BailiwickError, SQLAlchemyError):  # without it, the report runs out by itself
+            await asyncio.to_thread(self._reports.leave, self._name)
         await self._pool.close()

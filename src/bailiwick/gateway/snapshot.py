@@ -126,7 +126,7 @@ class Compiler:
         # A fresh gateway has nothing earlier to keep: better that its users get the main version than nothing.
         parts = tuple(part if part.version in backends else replace(part, version=main) for part in plan.ranges)
         why = "; ".join(str(error) for error in failures.values())
-        return Served(domain, replace(plan, ranges=parts), backends, main, f"{main} stands in: {why}")
+        return Served(domain, replace(plan, ranges=parts, comparison=None), backends, main, f"{main} stands in: {why}")
 
     def _with_experiments(
         self, served: Served, domain: Domain, placed: PlacedExperiments, before: Served | None

@@ -379,6 +379,15 @@ class MetricsService:
             found.setdefault(point.key.version, []).append(point.rollup)
         return {version: Rollup.merged(rollups) for version, rollups in sorted(found.items())}
 
+    def requests_per_s(self, domain: str, span: timedelta = timedelta(hours=1)) -> float:
+        """Requests of a domain per second over a span up to now, or since its first one; 0 without any."""
+        until = self._clock.now() + timedelta(microseconds=1)
+        found = [point for point in self.points(domain, until - span, until, metric="latency_ms") if point.rollup.count]
+        if not found:
+            return 0.0
+        seen_for = until - min(point.key.minute for point in found)
+        return sum(point.rollup.count for point in found) / max(60.0, seen_for.total_seconds())
+
     def feedback_summary(
         self, domain: str, since: datetime | None = None, until: datetime | None = None
     ) -> Sequence[FeedbackSummary]:

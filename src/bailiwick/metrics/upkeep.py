@@ -1,4 +1,4 @@
-"""The background work of the metric store: one process of many tallies and compacts, on a thread of its own."""
+"""Background work on a thread of its own: one process of many tallies and compacts the metrics, and the like."""
 
 from __future__ import annotations
 
@@ -34,15 +34,17 @@ class Chore:
 
 
 class Upkeep:
-    """Does chores while it holds the lease. That saves work; that nothing is done twice, each chore sees to itself.
+    """Does chores, while it holds the lease where one is asked for.
+
+    A lease saves work; that nothing is done twice, each chore sees to itself.
 
     Args:
-        leases: of the main database.
+        leases: of the main database; None where every process does the chores, which see to themselves.
         chores: in this order.
         lease: what only one process holds; chores of another name do not wait for these.
     """
 
-    def __init__(self, leases: Leases, chores: Sequence[Chore], lease: str = LEASE) -> None:
+    def __init__(self, leases: Leases | None, chores: Sequence[Chore], lease: str = LEASE) -> None:
         self._lease = lease
         self._leases = leases
         self._chores = chores
@@ -64,7 +66,7 @@ class Upkeep:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        if self._held is not None:
+        if self._held is not None and self._leases is not None:
             try:
                 self._leases.release(self._held)
             except BailiwickError as error:
@@ -76,10 +78,10 @@ class Upkeep:
         Args:
             now_s: of a clock that only goes forward.
         """
-        if now_s - self._asked_at >= _RENEW_S:
+        if self._leases is not None and now_s - self._asked_at >= _RENEW_S:
             self._asked_at = now_s
             self._held = self._leases.acquire(self._lease, self._holder, _TTL_S)
-        if self._held is None:
+        if self._leases is not None and self._held is None:
             return []
         due = [chore for chore in self._chores if now_s - self._begun_at[chore.name] >= chore.every_s]
         for chore in due:

@@ -26,14 +26,12 @@ from scipy.special import stdtr, stdtrit
 from bailiwick.errors import InvalidInput
 from bailiwick.statistics.effect import Alternative, Effect, require_confidence, unknown_effect
 from bailiwick.statistics.fieller import fieller_interval, fieller_intervals
-from bailiwick.statistics.moments import UnitMoments
+from bailiwick.statistics.moments import ROUNDING, UnitMoments
 
 Floats = NDArray[np.float64]
 
 _TWO_SIDED = Alternative.TWO_SIDED
 _GREATER = Alternative.GREATER
-# Below this share of the sum of squares, what is left after subtracting the mean is rounding, not spread.
-_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +86,7 @@ def estimate_arm(moments: UnitMoments) -> ArmEstimate:
         )
     if count == 0:
         return ArmEstimate(math.nan, math.nan, units)
-    mean = moments.total / count
-    if units < 2:
-        return ArmEstimate(mean, math.nan, units)
-    residuals = moments.total_total - 2 * mean * moments.total_count + mean * mean * moments.count_count
-    if residuals <= _ROUNDING * moments.total_total:
-        return ArmEstimate(mean, 0.0, units)
-    return ArmEstimate(mean, residuals * units / (units - 1) / (count * count), units)
+    return ArmEstimate(moments.total / count, moments.variance_of_mean, units)
 
 
 def welch(
@@ -221,7 +213,7 @@ def estimate_arms(moments: NDArray[np.float64]) -> tuple[Floats, Floats, Floats]
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(count > 0, total / count, np.nan)
         residuals = squares - 2 * mean * products + mean * mean * count_squares
-        residuals = np.where(residuals <= _ROUNDING * squares, 0.0, residuals)
+        residuals = np.where(residuals <= ROUNDING * squares, 0.0, residuals)
         variance = np.where(units >= 2, residuals * units / (units - 1) / (count * count), np.nan)
     return mean, variance, units
 

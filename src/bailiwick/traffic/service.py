@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -17,7 +17,7 @@ from bailiwick.storage.cache import Cache
 from bailiwick.storage.database import Database
 from bailiwick.traffic import experiment_store, store
 from bailiwick.traffic.experiment_service import ExperimentPlacement, by_domain
-from bailiwick.traffic.model import PlanRecord, TrafficPlan
+from bailiwick.traffic.model import Comparison, PlanRecord, TrafficPlan
 from bailiwick.traffic.weights import check_weights, reweight, whole
 from bailiwick.traffic.wire import PublishedPlans, dump_plans, load_plans
 
@@ -92,6 +92,7 @@ class TrafficService(ExperimentPlacement):
         actor: Actor,
         expected_revision: int | None = None,
         action: str = "traffic.shift",
+        compare: Callable[[TrafficPlan], Comparison] | None = None,
     ) -> TrafficPlan:
         """Give a domain's versions new weights, in basis points. Without any difference nothing is written.
 
@@ -102,6 +103,7 @@ class TrafficService(ExperimentPlacement):
             actor: who does it, and why.
             expected_revision: the revision that the caller decided on (0: no plan yet); None: whatever is in force.
             action: the name under which the change is audited.
+            compare: what is compared in the new plan; without it nothing is, whatever was before.
 
         Raises:
             Conflict: somebody changed the plan since ``expected_revision``.
@@ -110,9 +112,11 @@ class TrafficService(ExperimentPlacement):
 
         def next_plan(present: TrafficPlan | None) -> TrafficPlan:
             if present is not None:
-                return reweight(present, weights)
-            first = whole(domain, next(iter(check_weights(weights))), salt=f"traffic:{domain}")
-            return replace(reweight(first, weights), revision=1)
+                plan = reweight(present, weights)
+            else:
+                first = whole(domain, next(iter(check_weights(weights))), salt=f"traffic:{domain}")
+                plan = replace(reweight(first, weights), revision=1)
+            return replace(plan, comparison=compare(plan) if compare else None)
 
         return self._append(connection, domain, next_plan, actor, expected_revision, action)
 
@@ -126,7 +130,7 @@ class TrafficService(ExperimentPlacement):
         expected_revision: int | None = None,
         action: str = "traffic.rollback",
     ) -> TrafficPlan:
-        """Bring an earlier revision's assignment back, to the slot, as a new revision.
+        """Bring an earlier revision's assignment back, to the slot, as a new revision that compares nothing.
 
         Raises:
             Conflict: somebody changed the plan since ``expected_revision``.
@@ -137,7 +141,7 @@ class TrafficService(ExperimentPlacement):
             raise NotFound(f"the plan of {domain!r} has no revision {revision}", what="revision", requested=revision)
 
         def next_plan(present: TrafficPlan | None) -> TrafficPlan:
-            return replace(earlier.plan, revision=present.revision + 1 if present else 1)
+            return replace(earlier.plan, revision=present.revision + 1 if present else 1, comparison=None)
 
         return self._append(connection, domain, next_plan, actor, expected_revision, action, restores=revision)
 
@@ -188,7 +192,7 @@ class TrafficService(ExperimentPlacement):
         present = newest.plan if newest else None
         _check_revision(domain, present.revision if present else 0, expected_revision)
         plan = next_plan(present)
-        if present is not None and (present.ranges, present.salt) == (plan.ranges, plan.salt):
+        if present is not None and replace(plan, revision=present.revision) == present:
             return present
         # A clock that was set back must not let a later revision seem older than an earlier one.
         now = max(self._clock.now(), newest.at) if newest else self._clock.now()
@@ -198,10 +202,15 @@ class TrafficService(ExperimentPlacement):
             actor,
             action,
             f"traffic:{domain}",
-            before={"revision": present.revision, "weights": present.weights} if present else None,
-            after={"revision": plan.revision, "weights": plan.weights},
+            before=_audited(present) if present else None,
+            after=_audited(plan),
         )
         return plan
+
+
+def _audited(plan: TrafficPlan) -> dict[str, object]:
+    compared = {} if plan.comparison is None else {"comparison": asdict(plan.comparison)}
+    return {"revision": plan.revision, "weights": plan.weights, **compared}
 
 
 def _check_revision(domain: str, present: int, expected: int | None) -> None:

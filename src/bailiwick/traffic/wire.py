@@ -9,7 +9,7 @@ import orjson
 
 from bailiwick.errors import InvalidInput
 from bailiwick.traffic.experiment_document import experiment_document, parse_experiment
-from bailiwick.traffic.model import SLOTS, ExperimentPlan, Holdout, SlotRange, TrafficPlan
+from bailiwick.traffic.model import SLOTS, Comparison, ExperimentPlan, Holdout, SlotRange, TrafficPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +77,14 @@ def _plan(entry: Any) -> TrafficPlan:
         salt=str(entry["salt"]),
         ranges=ranges,
         algorithm=int(entry["algorithm"]),
+        comparison=_comparison(entry.get("comparison")),
     )
+
+
+def _comparison(entry: Any) -> Comparison | None:
+    if entry is None:
+        return None
+    first, end = (int(slot) for slot in entry["control"])
+    if not 0 <= first <= end <= SLOTS:
+        raise ValueError(f"a control from slot {first} to {end}")
+    return Comparison(str(entry["rollout"]), int(entry["epoch"]), str(entry["canary"]), (first, end))
