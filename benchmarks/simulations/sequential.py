@@ -40,11 +40,18 @@ UNITS = 8_000
 _CELLS = 500_000
 
 
-def records(repetitions: int = 10_000, seed: int = 1) -> list[dict[str, Any]]:
-    """Every cell, as records of the benchmark; rates in per cent."""
+def records(repetitions: int = 10_000, seed: int = 1, only: int | None = None) -> list[dict[str, Any]]:
+    """Every cell, as records of the benchmark; rates in per cent.
+
+    Args:
+        repetitions: of every cell; costly ones take fewer, each record says how many.
+        seed: of the first of `PARTS`; the next one's is one more.
+        only: the number of a single part.
+    """
     rows: list[dict[str, Any]] = []
     for number, part in enumerate(PARTS):
-        rows += part(np.random.default_rng(seed + number), repetitions)
+        if only in (None, number):
+            rows += part(np.random.default_rng(seed + number), repetitions)
     return rows
 
 

@@ -229,7 +229,7 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[f
 def newcombe_interval(control: Share, treatment: Share, level: float = 0.95) -> tuple[float, float]:
     """Newcombe's hybrid interval of the difference, from the Wilson intervals of the shares; no test belongs to it.
 
-    >>> low, high = newcombe_interval(Share(48, 80), Share(56, 70))  # Newcombe 1998, table II, column (a), method 10
+    >>> low, high = newcombe_interval(Share(48, 80), Share(56, 70))  # the example of Newcombe 1998
     >>> round(-high, 4), round(-low, 4)
     (-0.3339, -0.0524)
     """
