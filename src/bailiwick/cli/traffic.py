@@ -46,12 +46,12 @@ def show(
             compared = plan.comparison
             out.print(
                 f"{plan.domain}: {compared.canary} is compared with a control of {percent(compared.control_weight)}"
-                f" (bailiwick rollout show {plan.domain})",
+                f"\nNext: [bold]bailiwick rollout show {plan.domain}[/]",
                 soft_wrap=True,
             )
     if not plans:
         out.print("Nothing is deployed yet. Next: [bold]bailiwick deploy DOMAIN[/]")
-    elif len(plans) == 1 and len(plans[0].weights) > 1:
+    elif len(plans) == 1 and len(plans[0].weights) > 1 and plans[0].comparison is None:
         name = plans[0].domain
         out.print(f"Next: [bold]bailiwick traffic promote {name}[/], or [bold]bailiwick rollback {name}[/]")
 

@@ -110,6 +110,11 @@ class Reloader:
         self.reloads += 1
         return True
 
+    async def look_and_say(self) -> None:
+        """Look once, and report what is served where that is due."""
+        await self.look()
+        await self._say()
+
     def _next(self) -> Snapshot | None:
         present = self._snapshot
         if present is not None and self._newest() == present.revision and not self._is_retry_due(present):
@@ -125,8 +130,7 @@ class Reloader:
         while True:
             await asyncio.sleep(self._interval_s)
             try:
-                await self.look()
-                await self._say()
+                await self.look_and_say()
             except Exception:  # noqa: BLE001 - logged with its trace; the next look may go better
                 _log.exception("the snapshot cannot be renewed; serving on with the last one")
                 self._stale = "an unexpected error, see the log"

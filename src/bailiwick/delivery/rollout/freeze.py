@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, time, timedelta, tzinfo
 from enum import IntEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -104,10 +104,15 @@ class FreezeWindow:
         if Weekday(day.weekday()) not in self.days:
             return None
         begun = datetime.combine(day, self.opens)
-        zone = there.tzinfo
-        # Naive sums, then the zone: the wall clock counts, not the seconds that passed.
-        start, end = begun.replace(tzinfo=zone), (begun + self.lasts).replace(tzinfo=zone)
-        return end if start.timestamp() <= there.timestamp() < end.timestamp() else None
+        # Naive sums, then the zone: the wall clock counts, not the seconds that passed. A wall-clock time that comes
+        # twice, or never, stands for two instants; in doubt it is frozen.
+        start = min(_instants(begun, there.tzinfo))
+        end = max(_instants(begun + self.lasts, there.tzinfo))
+        return datetime.fromtimestamp(end, there.tzinfo) if start <= there.timestamp() < end else None
+
+
+def _instants(wall: datetime, zone: tzinfo | None) -> tuple[float, float]:
+    return wall.replace(tzinfo=zone, fold=0).timestamp(), wall.replace(tzinfo=zone, fold=1).timestamp()
 
 
 def frozen_by(windows: Iterable[FreezeWindow], now: datetime) -> tuple[FreezeWindow, datetime] | None:

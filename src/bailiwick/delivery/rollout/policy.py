@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from bailiwick.delivery.rollout.model import (
     Direction,
@@ -76,14 +75,12 @@ def _check_numbers(policy: RolloutPolicy) -> None:
         ("guard_s", policy.guard_s, 0 <= policy.guard_s < math.inf, "at least 0 seconds"),
         ("max_hold_s", policy.max_hold_s, policy.max_hold_s is None or 0 <= policy.max_hold_s < math.inf, "seconds"),
         ("planned_units", policy.planned_units, policy.planned_units >= 1, "at least 1"),
-        ("blast_radius.requests", policy.blast_radius.requests, (policy.blast_radius.requests or 1) >= 1, "at least 1"),
-        ("blast_radius.units", policy.blast_radius.units, (policy.blast_radius.units or 1) >= 1, "at least 1"),
+        ("blast_radius.requests", policy.blast_radius.requests, _counts(policy.blast_radius.requests), "at least 1"),
+        ("blast_radius.units", policy.blast_radius.units, _counts(policy.blast_radius.units), "at least 1"),
     ):
         if not fits:
             raise InvalidInput(f"{name} is {value!r}", what=name, requested=repr(value), allowed=allowed)
 
 
-def with_rule(policy: RolloutPolicy, rule: JudgeRule) -> RolloutPolicy:
-    """The policy under another rule; the usual metrics of a rule are replaced by those of the other."""
-    usual = policy.metrics == default_policy(policy.rule).metrics
-    return replace(policy, rule=rule, metrics=default_policy(rule).metrics if usual else policy.metrics)
+def _counts(limit: int | None) -> bool:
+    return limit is None or limit >= 1
