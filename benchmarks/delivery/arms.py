@@ -137,9 +137,7 @@ class _House:
             self.clock.sleep(STEP_S)
             self._look(active)
         self.world.finish()
-        return Outcomes(
-            self.world.releases.harms, self.world.exposed, self.rolled_back_s, self.peak, self.full_s
-        )
+        return Outcomes(self.world.releases.harms, self.world.exposed, self.rolled_back_s, self.peak, self.full_s)
 
     def _look(self, active: dict[int, Rollout]) -> None:
         now_s = self.world.step * STEP_S
