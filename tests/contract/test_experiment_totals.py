@@ -214,7 +214,7 @@ def test_purge__processes_of_long_ago__are_forgotten_with_their_events(
     old.flush()
     waiting = MetricsService(database, clock, flush_interval_s=3600)
     old.tally()
-    serve(waiting, "not tallied", exposure("bob"), score=1.0)
+    serve(waiting, "untallied", exposure("bob"), score=1.0)
     waiting.flush()
     clock.advance(timedelta(days=60))
     serve(metrics, "new", exposure("ann"), score=1.0)

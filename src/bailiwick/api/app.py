@@ -45,6 +45,8 @@ _ROUTERS = [
     "bailiwick.api.observations",
     "bailiwick.api.audit",
     "bailiwick.api.privacy_releases",
+    "bailiwick.api.shadow",
+    "bailiwick.api.webhooks",
     "bailiwick.api.experiments",
     "bailiwick.api.holdout",
 ]

@@ -37,6 +37,7 @@ _COMMANDS = {
     "metrics": ("bailiwick.cli.metrics", "Show, compare and rank what was observed, and its trends."),
     "route": ("bailiwick.cli.route", "Explain where the gateway sends a query."),
     "experiment": ("bailiwick.cli.experiment", "Compare versions on live traffic, and ship the better one."),
+    "webhook": ("bailiwick.cli.webhook", "Tell other systems of changes, by signed webhooks."),
     "audit": ("bailiwick.cli.audit", "Show who changed what."),
 }
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
+from bailiwick.cli.shadow import shadow
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.traffic.document import plan_document, record_document
 from bailiwick.traffic.layers import choosing_versions, width
@@ -153,6 +154,9 @@ def history(ctx: typer.Context, domain: Domain, limit: Annotated[int, typer.Opti
         print_json([record_document(record) for record in records])
         return
     _print_records(f"Traffic of {domain}", records)
+
+
+app.command("shadow")(shadow)
 
 
 @app.command(epilog="Example:  bailiwick traffic who cards user-42")

@@ -19,7 +19,7 @@ from bailiwick.governance.audit import Actor, AuditTrail
 from bailiwick.registry.model import ModelVersion
 from bailiwick.storage.database import Database
 from bailiwick.storage.ids import new_id
-from bailiwick.traffic.model import SLOTS, TrafficPlan
+from bailiwick.traffic.model import SLOTS, Shadow, TrafficPlan
 from bailiwick.traffic.service import TrafficService
 from bailiwick.traffic.weights import check_weights, percent, share_weights
 
@@ -263,6 +263,38 @@ class DeliveryService:
             if chosen in latest:
                 self._set_status(connection, latest[chosen], DeploymentStatus.PROMOTED, actor)
         return plan
+
+    def shadow(
+        self,
+        domain: str,
+        version: str | None,
+        *,
+        share: int = SLOTS,
+        actor: Actor,
+        expected_revision: int | None = None,
+    ) -> TrafficPlan:
+        """Let a version answer copies of requests in the background, unseen; it needs no gate, for it serves nobody.
+
+        Args:
+            domain: where.
+            version: a registered version of the domain; None: nobody any more.
+            share: basis points of the requests that are copied.
+            actor: who does it.
+            expected_revision: of the plan that the caller decided on; None: whatever is in force.
+
+        Raises:
+            NotFound: nothing is deployed in the domain, or the version does not exist.
+            InvalidInput: the version belongs to another domain, or the share is out of bounds.
+            Conflict: the version serves everybody already, its artefact is damaged, the domain is archived, or the
+                plan has changed meanwhile.
+        """
+        cast = None
+        if version is not None:
+            self._require_servable(domain, self._version(domain, version))
+            cast = Shadow(version, share)
+        with self._traffic.changing() as connection:
+            self._present(connection, domain)
+            return self._traffic.cast(connection, domain, cast, actor=actor, expected_revision=expected_revision)
 
     def rollback(self, domain: str, *, actor: Actor, expected_revision: int | None = None) -> Rollback:
         """Take the newcomer out: bring back the last plan that did not serve it. Again: go further back.

@@ -76,7 +76,8 @@ def start_weight(steps: Sequence[Step], units_per_s: float, *, at_most: int = 2_
 
     At a tenth of a request per second a step of 1 % would wait for days and protect nobody in the meantime: what is
     exposed until harm is seen is a number of requests, whatever the weight. So the first weight is
-    ``sample / (rate * dwell)``, where that is more.
+    ``sample / (rate * dwell)``, where that is more. What the steps that it takes the place of ask for must be shown
+    before it is left: their margin, sample, dwell and approval.
 
     Args:
         steps: a checked schedule.
@@ -88,8 +89,17 @@ def start_weight(steps: Sequence[Step], units_per_s: float, *, at_most: int = 2_
         return tuple(steps)
     needed = math.ceil(first.sample / (units_per_s * first.dwell_s) * SLOTS)
     weight = max(first.weight, min(needed, at_most))
-    later = [step for step in steps[1:] if step.weight > weight]
-    return (replace(first, weight=weight), *later)
+    skipped = [step for step in steps if step.weight <= weight]
+    later = [step for step in steps if step.weight > weight]
+    merged = replace(
+        first,
+        weight=weight,
+        dwell_s=max(step.dwell_s for step in skipped),
+        sample=max(step.sample for step in skipped),
+        margin_scale=min(step.margin_scale for step in skipped),
+        approval=any(step.approval for step in skipped),
+    )
+    return (merged, *later)
 
 
 def duration(steps: Sequence[Step], units_per_s: float) -> Duration:

@@ -59,3 +59,9 @@ def test_duration__slow__samples_take_longer_than_dwells() -> None:
     assert taken.steps_s[0] == pytest.approx(20_000)
     assert taken.total_s == pytest.approx(20_900)
     assert duration(DEFAULT_STEPS, 0.0).total_s == math.inf
+
+
+def test_start_weight__takes_the_place_of_steps__asks_for_all_that_they_asked_for() -> None:
+    careful = (Step(100, 60, 10, 5.0), Step(1_000, 600, 50, 2.0, approval=True), Step(5_000), Step(10_000))
+    first = start_weight(careful, 1.0)[0]
+    assert first == Step(1_667, 600, 50, 2.0, approval=True)
