@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from bailiwick.registry.model import ModelVersion
 from bailiwick.traffic.model import TrafficPlan
 
 
@@ -37,6 +38,25 @@ class GateResult:
     limit: float
     passed: bool
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gates say about a version, before anything is done."""
+
+    version: ModelVersion
+    gates: tuple[GateResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Every gate passed."""
+        return all(gate.passed for gate in self.gates)
+
+    @property
+    def reason(self) -> str:
+        """In one line: what failed and why, or that everything passed."""
+        failed = [gate.reason for gate in self.gates if not gate.passed]
+        return "; ".join(failed) if failed else "every gate passed"
 
 
 @dataclass(frozen=True, slots=True)

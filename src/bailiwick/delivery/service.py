@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
-
-from sqlalchemy import Connection
+from collections.abc import Callable, Mapping, Sequence
 
 from bailiwick.clock import Clock
 from bailiwick.delivery import store
-from bailiwick.delivery.gates import explain, judge
-from bailiwick.delivery.model import Deployment, DeploymentStatus, GateResult, Rollback
-from bailiwick.delivery.rollback import rollback_target
-from bailiwick.domains.model import DomainRevision, Lifecycle
-from bailiwick.errors import Conflict, InvalidInput, NotFound
+from bailiwick.delivery.deploying import Deploying
+from bailiwick.delivery.model import Deployment, Rollback, Verdict
+from bailiwick.delivery.records import DeploymentRecords
+from bailiwick.delivery.rolling_back import RollingBack
+from bailiwick.delivery.shifting import Shifting
+from bailiwick.domains.model import DomainRevision
+from bailiwick.errors import NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
 from bailiwick.registry.model import ModelVersion
 from bailiwick.storage.database import Database
-from bailiwick.storage.ids import new_id
 from bailiwick.traffic.model import SLOTS, TrafficPlan
 from bailiwick.traffic.service import TrafficService
-from bailiwick.traffic.weights import check_weights, percent, share_weights
-
-_SHIFTABLE = {DeploymentStatus.DEPLOYED, DeploymentStatus.PROMOTED, DeploymentStatus.REPLACED}
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gates say about a version, before anything is done."""
-
-    version: ModelVersion
-    gates: tuple[GateResult, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Every gate passed."""
-        return all(gate.passed for gate in self.gates)
-
-    @property
-    def reason(self) -> str:
-        """In one line."""
-        return explain(self.gates)
 
 
 class DeliveryService:
@@ -66,13 +43,12 @@ class DeliveryService:
         check_artefact: Callable[[ModelVersion], object] | None = None,
     ) -> None:
         self._database = database
-        self._audit = audit
-        self._clock = clock
-        self._traffic = traffic
         self._versions = versions
         self._versions_of = versions_of
-        self._domains = domains
-        self._check_artefact = check_artefact
+        records = DeploymentRecords(audit, clock)
+        self._deploying = Deploying(traffic, records, versions, domains, check_artefact)
+        self._shifting = Shifting(traffic, records)
+        self._rolling_back = RollingBack(traffic, records)
 
     def find(self, name: str) -> ModelVersion:
         """The version of that id, or the newest version of the domain of that id.
@@ -100,8 +76,7 @@ class DeliveryService:
             NotFound: the domain or the version does not exist.
             InvalidInput: the version belongs to another domain.
         """
-        model_version = self._version(domain, version)
-        return Verdict(model_version, judge(model_version.metrics, self._domains(domain).domain.thresholds))
+        return self._deploying.judge(domain, version)
 
     def deploy(
         self,
@@ -133,31 +108,7 @@ class DeliveryService:
             Conflict: the version already has this share, its artefact is damaged, the domain is archived, or somebody
                 changed the plan since ``expected_revision``.
         """
-        if force and not (actor.reason or "").strip():
-            raise InvalidInput("forcing a deployment needs a reason", what="reason", remedy="say why with --reason")
-        verdict = self.judge(domain, version)
-        if verdict.passed or force:
-            self._require_servable(domain, verdict.version)
-        with self._traffic.changing() as connection:
-            newest = self._traffic.newest(connection, domain)
-            present = newest.plan.weights if newest else {}
-            weights = share_weights(present, version, share)
-            if not verdict.passed and not force:
-                return self._record(connection, domain, verdict, share, present, None, actor)
-            if weights == present:
-                raise Conflict(f"{version!r} already serves {percent(share)} of {domain!r}", what="version")
-            plan = self._traffic.change(
-                connection,
-                domain,
-                weights,
-                actor=actor,
-                expected_revision=expected_revision,
-                action="traffic.deploy",
-            )
-            # An earlier deployment of the version itself gives way to the one recorded below.
-            staying = plan.weights.keys() - {version}
-            self._settle(connection, domain, present.keys(), staying, actor, leaving=DeploymentStatus.REPLACED)
-            return self._record(connection, domain, verdict, share, present, plan.revision, actor)
+        return self._deploying.deploy(domain, version, share, actor, force, expected_revision)
 
     def shift(
         self, domain: str, weights: Mapping[str, int], *, actor: Actor, expected_revision: int | None = None
@@ -169,20 +120,7 @@ class DeliveryService:
             InvalidInput: the weights are malformed or do not sum to 100 %.
             Conflict: a version was never deployed here or was rolled back, or the plan has changed meanwhile.
         """
-        wanted = check_weights(weights)
-        with self._traffic.changing() as connection:
-            present = self._present(connection, domain)
-            self._require_deployed(connection, domain, wanted.keys() - present.weights.keys())
-            plan = self._traffic.change(connection, domain, wanted, actor=actor, expected_revision=expected_revision)
-            self._settle(
-                connection,
-                domain,
-                present.weights.keys(),
-                plan.weights.keys(),
-                actor,
-                leaving=DeploymentStatus.REPLACED,
-            )
-        return plan
+        return self._shifting.shift(domain, weights, actor, expected_revision)
 
     def share(self, domain: str, share: int, *, actor: Actor, expected_revision: int | None = None) -> TrafficPlan:
         """Give the newest version in service this share, in basis points; the others keep the rest, in proportion.
@@ -192,20 +130,7 @@ class DeliveryService:
             InvalidInput: the share is out of bounds, or only one version is in service.
             Conflict: the plan has changed since ``expected_revision``.
         """
-        with self._traffic.changing() as connection:
-            present = self._present(connection, domain)
-            newest = _latest_in_service(present, store.latest_by_version(connection, domain))
-            weights = share_weights(present.weights, newest, share)
-            plan = self._traffic.change(connection, domain, weights, actor=actor, expected_revision=expected_revision)
-            self._settle(
-                connection,
-                domain,
-                present.weights.keys(),
-                plan.weights.keys(),
-                actor,
-                leaving=DeploymentStatus.REPLACED,
-            )
-        return plan
+        return self._shifting.share(domain, share, actor, expected_revision)
 
     def promote(
         self, domain: str, version: str | None = None, *, actor: Actor, expected_revision: int | None = None
@@ -222,39 +147,7 @@ class DeliveryService:
             NotFound: nothing is deployed in the domain.
             Conflict: the version is not in service or already has everything, or the plan has changed meanwhile.
         """
-        with self._traffic.changing() as connection:
-            present = self._present(connection, domain)
-            latest = store.latest_by_version(connection, domain)
-            chosen = version or _latest_in_service(present, latest)
-            if chosen not in present.weights:
-                raise Conflict(
-                    f"{chosen!r} is not in service in {domain!r}",
-                    what="version",
-                    requested=chosen,
-                    allowed=list(present.weights),
-                    remedy="deploy it first",
-                )
-            if present.weights[chosen] == SLOTS:
-                raise Conflict(f"{chosen!r} already serves all of {domain!r}", what="version", requested=chosen)
-            plan = self._traffic.change(
-                connection,
-                domain,
-                {chosen: SLOTS},
-                actor=actor,
-                expected_revision=expected_revision,
-                action="traffic.promote",
-            )
-            self._settle(
-                connection,
-                domain,
-                present.weights.keys(),
-                plan.weights.keys(),
-                actor,
-                leaving=DeploymentStatus.REPLACED,
-            )
-            if chosen in latest:
-                self._set_status(connection, latest[chosen], DeploymentStatus.PROMOTED, actor)
-        return plan
+        return self._shifting.promote(domain, version, actor, expected_revision)
 
     def rollback(self, domain: str, *, actor: Actor, expected_revision: int | None = None) -> Rollback:
         """Take the newcomer out: bring back the last plan that did not serve it. Again: go further back.
@@ -265,147 +158,9 @@ class DeliveryService:
             NotFound: nothing is deployed in the domain.
             Conflict: there is nothing to go back to, or the plan has changed since ``expected_revision``.
         """
-        with self._traffic.changing() as connection:
-            present = self._present(connection, domain)
-            target = rollback_target(self._traffic.past(connection, domain))
-            if target is None:
-                raise Conflict(
-                    f"{domain!r} served nothing before {', '.join(present.weights)}",
-                    what="domain",
-                    requested=domain,
-                    remedy="deploy another version, or archive the domain",
-                )
-            plan = self._traffic.restore(
-                connection, domain, target.plan.revision, actor=actor, expected_revision=expected_revision
-            )
-            self._settle(
-                connection,
-                domain,
-                present.weights.keys(),
-                plan.weights.keys(),
-                actor,
-                leaving=DeploymentStatus.ROLLED_BACK,
-            )
-        removed = [version for version in present.weights if version not in plan.weights]
-        return Rollback(domain, removed, target.plan.revision, plan)
+        return self._rolling_back.rollback(domain, actor, expected_revision)
 
     def history(self, domain: str | None = None, *, limit: int = 100) -> Sequence[Deployment]:
         """Deployments of a domain or of all, newest first, the held ones included."""
         with self._database.read() as connection:
             return store.listed(connection, domain, limit)
-
-    def _version(self, domain: str, version: str) -> ModelVersion:
-        found = self._versions(version)
-        if found.domain != domain:
-            raise InvalidInput(
-                f"{version!r} is a version of {found.domain!r}, not of {domain!r}",
-                what="version",
-                requested=version,
-                remedy=f"list the versions of {domain!r} with `bailiwick model list`",
-            )
-        return found
-
-    def _require_servable(self, domain: str, version: ModelVersion) -> None:
-        """A draft may be given its version before it is activated; what is archived was taken out of service."""
-        if self._domains(domain).lifecycle is Lifecycle.ARCHIVED:
-            raise Conflict(
-                f"the domain {domain!r} is archived: nothing is served there",
-                what="domain",
-                requested=domain,
-                remedy=f"bring it back first with `bailiwick domain activate {domain}`",
-            )
-        if self._check_artefact is not None:
-            self._check_artefact(version)
-
-    def _present(self, connection: Connection, domain: str) -> TrafficPlan:
-        newest = self._traffic.newest(connection, domain)
-        if newest is None:
-            raise NotFound(
-                f"nothing is deployed in {domain!r}",
-                what="domain",
-                requested=domain,
-                remedy=f"deploy its newest version with `bailiwick deploy {domain}`",
-            )
-        return newest.plan
-
-    def _require_deployed(self, connection: Connection, domain: str, versions: set[str]) -> None:
-        """Traffic goes only to what has passed the gates or was forced past them."""
-        latest = store.latest_by_version(connection, domain)
-        for version in sorted(versions):
-            if version not in latest or latest[version].status not in _SHIFTABLE:
-                state = "was rolled back from" if version in latest else "is not deployed in"
-                raise Conflict(
-                    f"{version!r} {state} {domain!r}",
-                    what="version",
-                    requested=version,
-                    remedy=f"pass it through the gates with `bailiwick deploy {version} --share 1%`",
-                )
-
-    def _record(
-        self,
-        connection: Connection,
-        domain: str,
-        verdict: Verdict,
-        share: int,
-        present: Mapping[str, int],
-        plan_revision: int | None,
-        actor: Actor,
-    ) -> Deployment:
-        now = self._clock.now()
-        version = verdict.version.id
-        others = {name: weight for name, weight in present.items() if name != version}
-        made = Deployment(
-            id=new_id("deployment", now),
-            domain=domain,
-            version=version,
-            previous=max(others, key=lambda name: others[name]) if others else None,
-            status=DeploymentStatus.HELD if plan_revision is None else DeploymentStatus.DEPLOYED,
-            share=share,
-            gates=verdict.gates,
-            forced=plan_revision is not None and not verdict.passed,
-            plan_revision=plan_revision,
-            at=now,
-            actor=actor.name,
-            reason=actor.reason,
-            changed_at=now,
-            changed_by=actor.name,
-        )
-        store.add(connection, made)
-        action = "hold" if plan_revision is None else "force" if made.forced else "deploy"
-        after = {"version": version, "share": share, "gates": verdict.reason}
-        self._audit.record(connection, actor, f"deployment.{action}", f"deployment:{made.id}", after=after)
-        return made
-
-    def _settle(
-        self,
-        connection: Connection,
-        domain: str,
-        before: Set[str],
-        after: Set[str],
-        actor: Actor,
-        *,
-        leaving: DeploymentStatus,
-    ) -> None:
-        """Say of each deployment whose version left or came back what became of it."""
-        latest = store.latest_by_version(connection, domain)
-        for version in sorted((before - after) & latest.keys()):
-            self._set_status(connection, latest[version], leaving, actor)
-        for version in sorted((after - before) & latest.keys()):
-            self._set_status(connection, latest[version], DeploymentStatus.DEPLOYED, actor)
-
-    def _set_status(self, connection: Connection, changed: Deployment, status: DeploymentStatus, actor: Actor) -> None:
-        store.set_status(connection, changed.id, status, self._clock.now(), actor.name)
-        self._audit.record(
-            connection,
-            actor,
-            f"deployment.{status.value}",
-            f"deployment:{changed.id}",
-            before={"status": changed.status.value},
-            after={"status": status.value},
-        )
-
-
-def _latest_in_service(plan: TrafficPlan, latest: Mapping[str, Deployment]) -> str:
-    """The version that was deployed last, of those that serve; ``latest`` is in the order of deployment."""
-    serving = [version for version in latest if version in plan.weights]
-    return serving[-1] if serving else next(reversed(plan.weights))
