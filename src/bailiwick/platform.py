@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bailiwick.graph.ports import GraphStore
     from bailiwick.metrics.prometheus import Family
     from bailiwick.metrics.service import MetricsService
+    from bailiwick.metrics.upkeep import Upkeep
     from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.service import RegistryService
     from bailiwick.traffic.service import TrafficService
@@ -235,6 +236,10 @@ class Platform:
             self.database,
             self.clock,
             requests_kept=timedelta(days=self.settings.requests_kept_days),
+            minutes_kept=timedelta(days=self.settings.minutes_kept_days),
+            hours_kept=timedelta(days=self.settings.hours_kept_days),
+            events_kept=timedelta(days=self.settings.exposures_kept_days),
+            unit_key=self.settings.unit_key.get_secret_value().encode() if self.settings.unit_key else None,
             capacity=self.settings.metrics_queue,
             flush_interval_s=self.settings.metrics_interval_s,
         )
@@ -281,8 +286,16 @@ class Platform:
         except (Unavailable, SQLAlchemyError):
             return []
 
+    @cached_property
+    def metrics_upkeep(self) -> Upkeep:
+        """Tallies and compacts in the background once it is started, in one process of many."""
+        from bailiwick.metrics.upkeep import Chore, Upkeep
+
+        tally = Chore("tally", self.metrics.experiments.tally_all, self.settings.metrics_interval_s)
+        return Upkeep(self.leases, [tally, Chore("compact", self.metrics.compact, 60.0)])
+
     def close(self) -> None:
         """Give back every connection that was opened."""
-        for name in ("domain_watch", "metrics", "graph", "cache", "database"):
+        for name in ("metrics_upkeep", "domain_watch", "metrics", "graph", "cache", "database"):
             if name in self.__dict__:
                 self.__dict__[name].close()

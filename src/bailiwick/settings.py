@@ -44,6 +44,13 @@ class Settings(BaseSettings):
     metrics_interval_s: float = Field(1.0, gt=0, le=60, description="how often observations are written in a batch")
     metrics_queue: int = Field(100_000, ge=1, description="observations that wait in memory at most; more are dropped")
     requests_kept_days: float = Field(30, gt=0, description="how long feedback finds the request that it is about")
+    minutes_kept_days: float = Field(3, ge=1, description="how long metrics are kept by the minute; then by the hour")
+    hours_kept_days: float = Field(400, ge=2, description="how long metrics are kept by the hour; days stay for good")
+    exposures_kept_days: float = Field(30, gt=0, description="how long single exposures to experiments are kept")
+    unit_key: SecretStr | None = Field(
+        None,
+        description="16 to 64 characters that key the digests of users in logs; unset: kept in the database",
+    )
     extraction_root: Path | None = Field(
         None, description="folder below which the REST interface may read files; unset: it reads none"
     )

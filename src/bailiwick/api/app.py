@@ -39,6 +39,7 @@ _ROUTERS = [
     "bailiwick.api.traffic",
     "bailiwick.api.privacy",
     "bailiwick.api.metrics",
+    "bailiwick.api.observations",
     "bailiwick.api.audit",
     "bailiwick.api.privacy_releases",
 ]

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime
 
 from bailiwick.api.app import platform_of
 from bailiwick.api.traffic import DomainId
+from bailiwick.metrics.comparison import Ranked, compare, lower_is_better, rank
+from bailiwick.metrics.document import point_document
 from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, Sample, render
+from bailiwick.metrics.resolution import Resolution
+from bailiwick.metrics.rollup import Rollup
 from bailiwick.platform import Platform
 from bailiwick.traffic.model import SLOTS
 
 router = APIRouter(tags=["metrics"])
+
+_VERSION = r"^[A-Za-z0-9._:@+-]{1,200}$"
+Metric = Annotated[str, Query(pattern=r"^[^\x00-\x1f]{1,200}$")]
+Version = Annotated[str | None, Query(pattern=_VERSION)]
+NeededVersion = Annotated[str, Query(pattern=_VERSION)]
 
 
 @router.get("/v1/metrics/{domain}")
@@ -33,6 +43,52 @@ def domain_metrics(
     }
 
 
+@router.get("/v1/metrics/{domain}/trend")
+def metric_trend(
+    domain: DomainId,
+    metric: Metric,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    version: Version = None,
+    resolution: Resolution | None = None,
+    platform: Platform = Depends(platform_of),
+) -> dict[str, Any]:
+    """Whether a metric rises or falls, by default over the last day, and its points; the slope is per day."""
+    begin, end = _span(platform, since, until)
+    found, points = platform.metrics.trend(domain, metric, begin, end, version=version, resolution=resolution)
+    return {"domain": domain, "metric": metric, "trend": found, "points": [point_document(each) for each in points]}
+
+
+@router.get("/v1/metrics/{domain}/compare")
+def metric_comparison(
+    domain: DomainId,
+    metric: Metric,
+    first: NeededVersion,
+    second: NeededVersion,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    platform: Platform = Depends(platform_of),
+) -> dict[str, Any]:
+    """The mean of one version less that of another, by default over the last day."""
+    found = platform.metrics.versions_by(domain, metric, *_span(platform, since, until))
+    empty = Rollup.of([])
+    return {"metric": metric, **asdict(compare(found.get(first, empty), found.get(second, empty)))}
+
+
+@router.get("/v1/metrics/{domain}/ranking")
+def metric_ranking(
+    domain: DomainId,
+    metric: Metric,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    lowest_first: bool | None = None,
+    platform: Platform = Depends(platform_of),
+) -> list[Ranked]:
+    """The versions of a domain by the mean of a metric, best first, by default over the last day."""
+    found = platform.metrics.versions_by(domain, metric, *_span(platform, since, until))
+    return list(rank(found, lowest_first=lower_is_better(metric) if lowest_first is None else lowest_first))
+
+
 @router.get("/metrics")
 def prometheus(platform: Platform = Depends(platform_of)) -> Response:
     """Counters of this process and the weights in force, in the Prometheus text format."""
@@ -44,3 +100,8 @@ def prometheus(platform: Platform = Depends(platform_of)) -> Response:
     ratio = Family("bailiwick_traffic_weight_ratio", "gauge", "Share of a domain's users.", weights)
     families = [*platform.metrics.families(), ratio, *platform.privacy_gauges()]
     return Response(render(families), media_type=CONTENT_TYPE)
+
+
+def _span(platform: Platform, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+    end = until or platform.clock.now() + timedelta(microseconds=1)
+    return since or end - timedelta(days=1), end

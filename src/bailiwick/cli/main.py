@@ -33,6 +33,7 @@ _COMMANDS = {
     "deploy": ("bailiwick.cli.deploy", "Deploy a version if the gates allow it."),
     "traffic": ("bailiwick.cli.traffic", "Show and shift the traffic between versions."),
     "rollback": ("bailiwick.cli.rollback", "Go back to the version served before."),
+    "metrics": ("bailiwick.cli.metrics", "Show, compare and rank what was observed, and its trends."),
     "route": ("bailiwick.cli.route", "Explain where the gateway sends a query."),
     "audit": ("bailiwick.cli.audit", "Show who changed what."),
 }

@@ -89,6 +89,27 @@ def promote(
     _print_plan(ctx, plan)
 
 
+@app.command(
+    epilog="Examples:  bailiwick traffic holdout  |  bailiwick traffic holdout 5%  |  bailiwick traffic holdout 0"
+)
+def holdout(
+    ctx: typer.Context,
+    share: Annotated[str | None, typer.Argument(help="Of all users, in percent; 0 ends it. Default: show it.")] = None,
+    reason: Reason = None,
+) -> None:
+    """Keep a share of all users out of every experiment, or show who is kept out."""
+    traffic = flags(ctx).platform.traffic
+    if share is None:
+        held_out = traffic.holdout()
+    else:
+        with traffic.changing() as connection:
+            held_out = traffic.set_holdout(connection, parse_percent(share), actor=flags(ctx).actor(reason))
+    if flags(ctx).json:
+        print_json({"share": held_out.slots / 100})
+    else:
+        out.print(f"[bold]{percent(held_out.slots)}[/] of all users take part in no experiment.")
+
+
 @app.command(epilog="Example:  bailiwick traffic at cards 2026-03-01T14:05Z")
 def at(
     ctx: typer.Context,

@@ -10,7 +10,8 @@ from typing import Any
 
 from bailiwick.backends.model import Call, Operation, UpstreamFailed
 from bailiwick.gateway.model import ModelRequest, Snapshot
-from bailiwick.gateway.parameters import bounded_body
+from bailiwick.gateway.parameters import bounded_body, with_parameters
+from bailiwick.gateway.participants import Participant
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
 from bailiwick.gateway.targets import Target, targets
@@ -22,11 +23,13 @@ class Asked:
 
     Args:
         targets: what may be asked, in this order.
+        unit: who asked; empty where nobody is known.
     """
 
     request: ModelRequest
     targets: tuple[Target, ...]
     request_id: str
+    unit: str = ""
 
 
 class Answering:
@@ -34,14 +37,17 @@ class Answering:
 
     Args:
         pins: for ``domain@version``.
-        recorder: gets one observation for each attempt.
+        recorder: gets one observation for each attempt, and the exposures to experiments, answered or not: an arm
+            that fails must not look good by losing its requests.
     """
 
     def __init__(self, pins: Pins, recorder: Recorder) -> None:
         self._pins = pins
         self._recorder = recorder
 
-    async def ask(self, request: ModelRequest, snapshot: Snapshot, request_id: str, unit: str) -> Asked:
+    async def ask(
+        self, request: ModelRequest, snapshot: Snapshot, request_id: str, unit: str, participant: Participant
+    ) -> Asked:
         """Decide who may answer.
 
         Raises:
@@ -50,7 +56,8 @@ class Answering:
         if request.version is not None:
             pinned = await self._pins.target(request.model, request.version, snapshot)
             return Asked(request, (pinned,), request_id)
-        return Asked(request, tuple(targets(request, snapshot, unit)), request_id)
+        chosen = tuple(targets(request, snapshot, unit, participant))
+        return Asked(request, chosen, request_id, "" if unit == request_id else unit)
 
     async def whole(self, asked: Asked) -> tuple[Target, dict[str, Any]]:
         """The first answer, with the target that gave it.
@@ -69,6 +76,9 @@ class Answering:
                 self._observe(asked, target, started, failed=True)
                 if index == last:
                     raise
+            except BaseException:
+                self._expose_lost(asked, target, begun=False)
+                raise
             else:
                 self._observe(asked, target, started, failed=False)
                 return target, document
@@ -94,6 +104,9 @@ class Answering:
                 self._observe(asked, target, started, failed=True)
                 if begun or index == last:
                     raise
+            except BaseException:
+                self._expose_lost(asked, target, begun)
+                raise
             else:
                 self._observe(asked, target, started, failed=False)
                 return
@@ -107,13 +120,41 @@ class Answering:
         if failed:
             self._recorder.record(domain, version, "failed", 1.0)
             self._recorder.record(domain, version, "latency_ms", latency_ms)
+            self._expose(asked, target, {"latency_ms": latency_ms, "failed": 1.0})
         else:
-            self._recorder.served(asked.request_id, domain, version, {"latency_ms": latency_ms, "failed": 0.0})
+            self._recorder.served(
+                asked.request_id,
+                domain,
+                version,
+                {"latency_ms": latency_ms, "failed": 0.0},
+                arm=target.arm,
+                exposures=target.exposures,
+                unit=asked.unit,
+            )
+
+    def _expose_lost(self, asked: Asked, target: Target, begun: bool) -> None:
+        """Count what ended otherwise: the model refused or broke, or the client left.
+
+        A client that leaves before the first piece got no answer, perhaps because the arm is slow; one that leaves
+        later has stopped reading. Neither says how long an answer takes.
+        """
+        self._expose(asked, target, {"failed": 0.0 if begun else 1.0})
+
+    def _expose(self, asked: Asked, target: Target, values: dict[str, float]) -> None:
+        exposures = target.exposures
+        if exposures:
+            self._recorder.exposed(
+                exposures,
+                request_id=asked.request_id,
+                domain=target.served.domain.id,
+                version=target.version,
+                values=values,
+            )
 
 
 def _call(asked: Asked, target: Target) -> Call:
     domain = target.served.domain
     body = asked.request.body
     if asked.request.operation is not Operation.EMBEDDING:
-        body = bounded_body(body, domain.generation, domain=domain.id)
+        body = bounded_body(with_parameters(body, target.parameters), domain.generation, domain=domain.id)
     return Call(asked.request.operation, body, asked.request_id, domain.backend.timeout_s)

@@ -29,8 +29,10 @@ from bailiwick.gateway.asgi import (
     unit_of,
     unless_client_leaves,
 )
+from bailiwick.gateway.evaluations import FLAGS, Evaluations
 from bailiwick.gateway.faults import error_body, status_of
 from bailiwick.gateway.model import Served
+from bailiwick.gateway.participants import Asker
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
 from bailiwick.gateway.reloader import Reloader
@@ -39,6 +41,7 @@ from bailiwick.gateway.targets import Target
 from bailiwick.gateway.telemetry import Telemetry, gauge
 from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, render
 from bailiwick.routing.model import AUTO
+from bailiwick.traffic.model import Assignment
 
 DEFAULT_MAX_BODY_BYTES = 4 << 20
 
@@ -73,9 +76,15 @@ class Gateway:
         self._max_body_bytes = max_body_bytes
         self._more_families = more_families
         self.telemetry = Telemetry()
+        self._evaluations = Evaluations(reloader, recorder, self.telemetry, max_body_bytes)
+        self._prefixes: dict[str, tuple[str, Callable[[Scope, Receive, Send], Awaitable[None]]]] = {
+            _MODEL: ("GET", self._one_model),
+            f"{FLAGS}/": ("POST", self._evaluations),
+        }
         self._paths: dict[str, tuple[str, Callable[[Scope, Receive, Send], Awaitable[None]]]] = {
             **{f"/v1/{operation.value}": ("POST", self._operation(operation)) for operation in Operation},
             "/v1/feedback": ("POST", self._feedback),
+            FLAGS: ("POST", self._evaluations),
             "/v1/models": ("GET", self._models),
             "/healthz": ("GET", self._health),
             "/readyz": ("GET", self._readiness),
@@ -84,12 +93,13 @@ class Gateway:
 
     def serves(self, path: str) -> bool:
         """Whether the gateway answers this path."""
-        return path in self._paths or path.startswith(_MODEL)
+        return path in self._paths or path.startswith(tuple(self._prefixes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         path = scope["path"]
-        method, handler = ("GET", self._one_model) if path.startswith(_MODEL) else self._paths[path]
+        known = self._paths.get(path)
+        method, handler = known or next(found for prefix, found in self._prefixes.items() if path.startswith(prefix))
         if scope["method"] != method:
             headers = [(b"allow", method.encode())]
             await send_json(send, 405, _plain_error(f"{path} answers to {method} only", "method_not_allowed"), headers)
@@ -119,7 +129,8 @@ class Gateway:
         raw = await read_body(exchange.headers, exchange.receive, self._max_body_bytes)
         request = parse_request(exchange.operation, raw)
         unit = unit_of(exchange.headers, request.unit, exchange.request_id)
-        asked = await self._answering.ask(request, self._reloader.snapshot, exchange.request_id, unit)
+        asker = Asker(exchange.headers, request.unit, exchange.request_id)
+        asked = await self._answering.ask(request, self._reloader.snapshot, exchange.request_id, unit, asker)
         work = self._stream(exchange, asked) if request.stream else self._whole(exchange, asked)
         if asked.targets[0].backend.in_process:
             await work
@@ -188,6 +199,7 @@ class Gateway:
     async def _metrics(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         reloader = self._reloader
         ready = len(reloader.snapshot.table.ready) if reloader.ready else 0
+        served = reloader.snapshot.served.values() if reloader.ready else ()
         families = [
             *self.telemetry.families(),
             gauge("snapshot_stale", "1 while the stores cannot be read.", reloader.stale is not None),
@@ -195,7 +207,17 @@ class Gateway:
             gauge(
                 "domains_with_problems",
                 "Domains that cannot be served as configured; /readyz says why.",
-                len(reloader.snapshot.problems) if reloader.ready else 0,
+                sum(entry.problem is not None for entry in served),
+            ),
+            gauge(
+                "experiments_left_out",
+                "Experiments that cannot run in this process; /readyz says why.",
+                sum(len(entry.problems) for entry in served),
+            ),
+            gauge(
+                "experiments",
+                "Experiments that requests can enter.",
+                sum(len(e.experiments.experiments) for e in served),
             ),
             gauge("domains_ready", "Domains that can answer.", ready),
             *await asyncio.to_thread(self._recorder.families),
@@ -260,8 +282,13 @@ class _Exchange:
                 (b"x-bailiwick-version", self.target.version.encode()),
                 (b"x-bailiwick-route", route.method.value.encode()),
                 (b"x-bailiwick-confidence", b"%.4f" % route.confidence),
+                *((b"x-bailiwick-experiment", _experiment_header(each)) for each in self.target.assigned),
             ]
         return named
+
+
+def _experiment_header(assigned: Assignment) -> bytes:
+    return f"{assigned.experiment}={assigned.arm.name}".encode("ascii")
 
 
 def _served_card(served: Served) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from bailiwick.backends.ports import Backend
 from bailiwick.domains.model import CatalogueVersion, Domain
 from bailiwick.routing.model import RoutingTable
 from bailiwick.routing.ports import DomainDetector
+from bailiwick.traffic.enter import CompiledDomain
 from bailiwick.traffic.model import TrafficPlan
 
 
@@ -39,6 +40,9 @@ class Served:
         backends: by version.
         main: the version with the largest share.
         problem: why it cannot answer, where it cannot.
+        experiments: that run on the domain, less those that cannot run in this process.
+        arm_backends: by version, those that the arms of experiments name.
+        problems: why experiments cannot run, one text each.
     """
 
     domain: Domain
@@ -46,11 +50,19 @@ class Served:
     backends: Mapping[str, Backend]
     main: str | None
     problem: str | None = None
+    experiments: CompiledDomain = field(default_factory=CompiledDomain)
+    arm_backends: Mapping[str, Backend] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that a request needs. Immutable; replaced whole."""
+    """Everything that a request needs. Immutable; replaced whole.
+
+    Args:
+        flags: the domain of each experiment that runs here, by the experiment's id.
+        ended: ids of the experiments that ran once and do not now.
+    """
 
     revision: Revision
     served: Mapping[str, Served]
@@ -58,6 +70,8 @@ class Snapshot:
     detector: DomainDetector | None
     built_at: datetime
     problems: tuple[str, ...] = ()
+    flags: Mapping[str, str] = field(default_factory=dict)
+    ended: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from bailiwick.domains.model import Generation
 from bailiwick.errors import InvalidInput
+from bailiwick.traffic.model import Scalar
 
 _AT_MOST = frozenset({"max_tokens", "max_completion_tokens"})
 _WHOLE = _AT_MOST
+
+
+GENERATION_PARAMETERS = frozenset(
+    {"temperature", "top_p", "max_tokens", "presence_penalty", "frequency_penalty", "seed"}
+)
+"""What an arm of an experiment may set of a request; its other parameters are for the calling application."""
+
+
+def with_parameters(body: dict[str, Any], parameters: Mapping[str, Scalar]) -> dict[str, Any]:
+    """The body with what the arms set; it takes the place of what the client asked for, or arms would not differ.
+
+    >>> with_parameters({"temperature": 1.0, "max_completion_tokens": 9}, {"max_tokens": 5, "greeting": "hello"})
+    {'temperature': 1.0, 'max_tokens': 5}
+    """
+    chosen = {name: value for name, value in parameters.items() if name in GENERATION_PARAMETERS}
+    if "max_tokens" in chosen:
+        body = {name: value for name, value in body.items() if name != "max_completion_tokens"}
+    return {**body, **chosen} if chosen else body
+
+
+def check_arm(parameters: Mapping[str, Scalar], generation: Generation, *, domain: str) -> None:
+    """Whether requests with an arm's parameters stay inside the domain's bounds, so that none of them is refused.
+
+    Raises:
+        InvalidInput: a generation parameter is not a number, or out of bounds.
+    """
+    asked = with_parameters({}, parameters)
+    for name, value in asked.items():
+        if isinstance(value, bool | str):
+            raise InvalidInput(f"{name!r} must be a number", what=name, requested=repr(value)[:100])
+    bounded = bounded_body(asked, generation, domain=domain)
+    lowered = [name for name, value in asked.items() if bounded[name] != value]
+    if lowered:
+        raise InvalidInput(
+            f"{lowered[0]!r} is above the bound of the domain {domain!r}",
+            what=lowered[0],
+            requested=asked[lowered[0]],
+            allowed=bounded[lowered[0]],
+        )
 
 
 def bounded_body(body: dict[str, Any], generation: Generation, *, domain: str) -> dict[str, Any]:

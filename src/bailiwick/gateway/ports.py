@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from bailiwick.domains.catalogue import Catalogue
 from bailiwick.gateway.model import Revision
+from bailiwick.metrics.exposures import Exposure
 from bailiwick.metrics.model import Feedback
 from bailiwick.metrics.prometheus import Family
 from bailiwick.models.ports import FittedModel
 from bailiwick.registry.model import ModelVersion
 from bailiwick.routing.ports import DomainDetector
-from bailiwick.traffic.model import TrafficPlan
+from bailiwick.traffic.model import PlacedExperiments, TrafficPlan
 
 
 class Sources(Protocol):
@@ -31,6 +32,10 @@ class Sources(Protocol):
 
     def plans(self) -> Mapping[str, TrafficPlan]:
         """The traffic plans by domain."""
+        ...
+
+    def experiments(self) -> PlacedExperiments:
+        """The experiments that run, who takes part in none, and what has ended."""
         ...
 
     def version(self, version: str) -> ModelVersion:
@@ -62,8 +67,30 @@ class Recorder(Protocol):
         """Take one number; returns at once, False when it was dropped."""
         ...
 
-    def served(self, request_id: str, domain: str, version: str, values: Mapping[str, float]) -> bool:
+    def served(
+        self,
+        request_id: str,
+        domain: str,
+        version: str,
+        values: Mapping[str, float],
+        *,
+        arm: str = "",
+        exposures: Sequence[Exposure] = (),
+        unit: str = "",
+    ) -> bool:
         """Take one answered request with its numbers; returns at once, False when it was dropped."""
+        ...
+
+    def exposed(
+        self,
+        exposures: Sequence[Exposure],
+        *,
+        request_id: str | None = None,
+        domain: str = "",
+        version: str = "",
+        values: Mapping[str, float] | None = None,
+    ) -> bool:
+        """Take exposures of a request that was not answered; returns at once, False when they were dropped."""
         ...
 
     def feedback(

@@ -14,10 +14,12 @@ from bailiwick.domains.catalogue import Catalogue
 from bailiwick.domains.model import Domain
 from bailiwick.errors import BailiwickError, Conflict, InvalidInput, NotFound, Unavailable
 from bailiwick.gateway.model import Revision, Served, Snapshot
+from bailiwick.gateway.parameters import check_arm
 from bailiwick.gateway.ports import Sources
 from bailiwick.routing.model import RoutingTable
 from bailiwick.routing.ports import DomainDetector
-from bailiwick.traffic.model import TrafficPlan
+from bailiwick.traffic.enter import compile_domain
+from bailiwick.traffic.model import ExperimentPlan, PlacedExperiments, TrafficPlan
 
 UPSTREAM_VERSION = "upstream"
 """The version that an upstream domain without a traffic plan answers as."""
@@ -50,8 +52,12 @@ class Compiler:
         plans = self._sources.plans()
         detector = self._detector(previous, revision, catalogue)
         before = {} if previous is None else previous.served
+        placed = self._sources.experiments()
         served = {
-            name: self._serve(domain, plans.get(name), before.get(name)) for name, domain in catalogue.domains.items()
+            name: self._with_experiments(
+                self._serve(domain, plans.get(name), before.get(name)), domain, placed, before.get(name)
+            )
+            for name, domain in catalogue.domains.items()
         }
         table = RoutingTable(
             known=frozenset(served),
@@ -60,7 +66,9 @@ class Compiler:
             default=catalogue.default_domain,
         )
         problems = tuple(f"{name}: {entry.problem}" for name, entry in served.items() if entry.problem)
-        return Snapshot(revision, served, table, detector, self._clock.now(), problems)
+        problems += tuple(f"{name}: {problem}" for name, entry in served.items() for problem in entry.problems)
+        flags = {flag: name for name, entry in served.items() for flag in entry.experiments.experiments}
+        return Snapshot(revision, served, table, detector, self._clock.now(), problems, flags, placed.ended)
 
     def pinned(self, domain: Domain, version: str) -> Backend:
         """A backend for one version, whether or not it is in a plan.
@@ -119,6 +127,31 @@ class Compiler:
         parts = tuple(part if part.version in backends else replace(part, version=main) for part in plan.ranges)
         why = "; ".join(str(error) for error in failures.values())
         return Served(domain, replace(plan, ranges=parts), backends, main, f"{main} stands in: {why}")
+
+    def _with_experiments(
+        self, served: Served, domain: Domain, placed: PlacedExperiments, before: Served | None
+    ) -> Served:
+        """The domain with the experiments that can run here; the others are left out and named."""
+        plans = placed.running.get(domain.id, ())
+        if not plans:
+            return served
+        known = {} if before is None or before.domain != domain else {**before.arm_backends, **before.backends}
+        known = {**known, **served.backends}
+        running: list[ExperimentPlan] = []
+        problems: list[str] = []
+        for plan in plans:
+            try:
+                for arm in plan.arms:
+                    check_arm(arm.parameters, domain.generation, domain=domain.id)
+                    if arm.version is not None:
+                        known[arm.version] = known.get(arm.version) or self.pinned(domain, arm.version)
+            except (NotFound, InvalidInput, Unavailable) as error:
+                problems.append(f"the experiment {plan.experiment!r} is left out: {error}")
+            else:
+                running.append(plan)
+        used = {arm.version: known[arm.version] for plan in running for arm in plan.arms if arm.version}
+        compiled = compile_domain(running, placed.holdout)
+        return replace(served, experiments=compiled, arm_backends=used, problems=tuple(problems))
 
     def _backend(self, domain: Domain, version: str) -> Backend:
         if domain.backend.kind == "local":

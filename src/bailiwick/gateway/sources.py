@@ -11,7 +11,7 @@ from bailiwick.models.ports import FittedModel
 from bailiwick.platform import Platform
 from bailiwick.registry.model import ModelVersion
 from bailiwick.routing.ports import DomainDetector
-from bailiwick.traffic.model import TrafficPlan
+from bailiwick.traffic.model import PlacedExperiments, TrafficPlan
 
 
 class PlatformSources:
@@ -33,6 +33,10 @@ class PlatformSources:
     def plans(self) -> Mapping[str, TrafficPlan]:
         """The traffic plans by domain."""
         return self._platform.traffic.plans()
+
+    def experiments(self) -> PlacedExperiments:
+        """The experiments that run, the holdout, and what has ended."""
+        return self._platform.traffic.placements()
 
     def version(self, version: str) -> ModelVersion:
         """A registered version."""

@@ -9,9 +9,13 @@ from bailiwick.backends.model import Operation
 from bailiwick.backends.ports import Backend
 from bailiwick.errors import InvalidInput, Unavailable
 from bailiwick.gateway.model import ModelRequest, Served, Snapshot
+from bailiwick.gateway.participants import Participant
+from bailiwick.metrics.exposures import Exposure
 from bailiwick.routing.choose import choose, stand_ins
 from bailiwick.routing.model import AUTO, Route, RouteMethod
 from bailiwick.traffic.assign import version_for
+from bailiwick.traffic.enter import assignments
+from bailiwick.traffic.model import Assignment, Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,8 @@ class Target:
 
     Args:
         counted: the request counts as traffic of the domain's plan: a pin does not, nor does a version that was
-            chosen otherwise than by the plan.
+            chosen otherwise than by the plan or by chance, such as a tester's.
+        assigned: the arms that the request got.
     """
 
     served: Served
@@ -28,13 +33,46 @@ class Target:
     backend: Backend
     route: Route
     counted: bool = True
+    assigned: tuple[Assignment, ...] = ()
+
+    @property
+    def exposures(self) -> tuple[Exposure, ...]:
+        """What the experiments count of the request."""
+        if not (self.assigned and self.counted):
+            return ()
+        return tuple(map(exposure_of, self.assigned))
+
+    @property
+    def arm(self) -> str:
+        """The experiment and arm that chose the version, else nothing."""
+        return next((f"{each.experiment}={each.arm.name}" for each in self.assigned if each.arm.version), "")
+
+    @property
+    def parameters(self) -> dict[str, Scalar]:
+        """What the arms set; no two of them set the same."""
+        return {name: value for each in self.assigned for name, value in each.arm.parameters.items()}
 
 
-def targets(request: ModelRequest, snapshot: Snapshot, unit: str) -> Iterator[Target]:
-    """The routed domain, then its fallbacks, each with the version that its plan gives to the unit.
+def exposure_of(assignment: Assignment) -> Exposure:
+    """What is counted of an assignment."""
+    return Exposure(
+        assignment.experiment, assignment.epoch, assignment.arm.name, assignment.unit, assignment.propensity
+    )
+
+
+def targets(
+    request: ModelRequest, snapshot: Snapshot, unit: str, participant: Participant | None = None
+) -> Iterator[Target]:
+    """The routed domain, then its fallbacks, each with the version that its experiments or its plan give to the unit.
 
     Embeddings of different domains or versions cannot be compared, so they are asked of the named domain alone,
-    and of the version with the largest share.
+    and of the version with the largest share; they take part in no experiment.
+
+    Args:
+        request: what is asked.
+        snapshot: what is served.
+        unit: whom the plan's version stays the same for.
+        participant: who may take part in experiments; None: nobody.
 
     Raises:
         NotFound, InvalidInput: as `choose`.
@@ -53,12 +91,27 @@ def targets(request: ModelRequest, snapshot: Snapshot, unit: str) -> Iterator[Ta
             break
         found = True
         chosen = route if domain == route.domain else _fallback(route, domain)
-        version = served.main if embedding or served.plan is None else version_for(served.plan, unit)
-        assert version is not None
-        yield Target(served, version, served.backends[version], chosen, not embedding or len(served.backends) == 1)
+        if embedding:
+            assert served.main is not None
+            yield Target(served, served.main, served.backends[served.main], chosen, len(served.backends) == 1)
+        else:
+            yield _chosen(served, chosen, unit, participant)
     if not found:
         problem = snapshot.served[route.domain].problem
         raise Unavailable(f"the domain {route.domain!r} cannot answer now: {problem}", what="model")
+
+
+def _chosen(served: Served, route: Route, unit: str, participant: Participant | None) -> Target:
+    assigned: tuple[Assignment, ...] = ()
+    if participant is not None and served.experiments.by_unit:
+        assigned = assignments(served.experiments, participant.attribute, participant.unit)
+    version = next((each.arm.version for each in assigned if each.arm.version), None)
+    counted = all(each.counted for each in assigned)
+    if version is not None:
+        return Target(served, version, served.arm_backends[version], route, counted, assigned)
+    version = served.main if served.plan is None else version_for(served.plan, unit)
+    assert version is not None
+    return Target(served, version, served.backends[version], route, counted, assigned)
 
 
 def _fallback(route: Route, domain: str) -> Route:

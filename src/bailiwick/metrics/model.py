@@ -102,3 +102,20 @@ class RecorderCounts:
     refused: int
     queued: int
     failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class TallyCounts:
+    """What a tally took in.
+
+    Args:
+        events: exposures.
+        feedback: values of feedback that changed a total.
+    """
+
+    events: int = 0
+    feedback: int = 0
+
+    def __add__(self, other: TallyCounts) -> TallyCounts:
+        """Both together."""
+        return TallyCounts(self.events + other.events, self.feedback + other.feedback)

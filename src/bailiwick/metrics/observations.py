@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bailiwick.metrics.exposures import Exposure
+
 LARGEST_VALUE = 1e100
 """Beyond it the sum of squares would soon leave the range of a float."""
 
@@ -38,6 +40,8 @@ class ServedRequest:
 
     Args:
         request_id: 1 to 100 letters, digits or ``._:-``; feedback names it.
+        exposures: the experiments that it took part in.
+        unit: who asked, such as a user; only a keyed digest is stored. Empty where nobody is known.
     """
 
     at: datetime
@@ -46,6 +50,8 @@ class ServedRequest:
     version: str
     values: Mapping[str, float] = field(default_factory=dict)
     arm: str = ""
+    exposures: tuple[Exposure, ...] = ()
+    unit: str = ""
 
     def observations(self) -> Iterator[Observation]:
         """The numbers, one by one."""
@@ -53,21 +59,46 @@ class ServedRequest:
             yield Observation(self.at, self.domain, self.version, metric, value, self.arm)
 
 
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """Exposures apart from any answered request: an evaluation of a flag, or a failed attempt with what it showed.
+
+    Args:
+        request_id: that feedback may name; None where there is none.
+        domain, version: that were asked; empty where nothing was.
+    """
+
+    at: datetime
+    exposures: tuple[Exposure, ...]
+    request_id: str | None = None
+    domain: str = ""
+    version: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
 def is_recordable(observation: Observation) -> bool:
     """Whether names and instant fit the tables, and the value is a finite number of sensible size."""
-    value = observation.value
-    return (
-        isinstance(value, int | float)
-        and math.isfinite(value)
-        and abs(value) <= LARGEST_VALUE
-        and _is_name(observation.metric)
-        and _is_placed(observation)
-    )
+    return is_measured(observation.metric, observation.value) and _is_placed(observation)
+
+
+def is_measured(metric: object, value: object) -> bool:
+    """Whether a metric and its value are a name and a finite number of sensible size."""
+    return isinstance(value, int | float) and math.isfinite(value) and abs(value) <= LARGEST_VALUE and is_name(metric)
 
 
 def is_loggable(request: ServedRequest) -> bool:
     """Whether id, names and instant of a request fit the log."""
     return isinstance(request.request_id, str) and is_request_id(request.request_id) and _is_placed(request)
+
+
+def is_exposed(item: Exposed) -> bool:
+    """Whether id, names and instant of exposures fit the log."""
+    return (
+        item.at.tzinfo is not None
+        and (item.request_id is None or (isinstance(item.request_id, str) and is_request_id(item.request_id)))
+        and (item.domain == "" or (is_name(item.domain) and len(item.domain) <= 64))
+        and (item.version == "" or is_name(item.version))
+    )
 
 
 def is_request_id(text: str) -> bool:
@@ -82,12 +113,13 @@ def is_request_id(text: str) -> bool:
 def _is_placed(item: Observation | ServedRequest) -> bool:
     return (
         item.at.tzinfo is not None
-        and _is_name(item.domain)
+        and is_name(item.domain)
         and len(item.domain) <= 64
-        and _is_name(item.version)
-        and (item.arm == "" or _is_name(item.arm))
+        and is_name(item.version)
+        and (item.arm == "" or is_name(item.arm))
     )
 
 
-def _is_name(text: object) -> bool:
+def is_name(text: object) -> bool:
+    """Whether a text may name a version, a metric, an arm or an experiment."""
     return isinstance(text, str) and _NAME.fullmatch(text) is not None

@@ -9,39 +9,53 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 
 from bailiwick.clock import Clock
 from bailiwick.errors import BailiwickError
+from bailiwick.metrics.events import ExposureEvent, is_exposure
 from bailiwick.metrics.model import RecorderCounts
-from bailiwick.metrics.observations import Observation, ServedRequest, is_loggable, is_recordable
+from bailiwick.metrics.observations import (
+    Exposed,
+    Observation,
+    ServedRequest,
+    is_exposed,
+    is_loggable,
+    is_measured,
+    is_recordable,
+)
 from bailiwick.metrics.window import Row, Window
 
 _log = logging.getLogger(__name__)
 
 _MAX_ROWS = 20_000
+_AHEAD = timedelta(hours=1)
 
-Item = Observation | ServedRequest
+Item = Observation | ServedRequest | Exposed
 
 
 class Recorder:
     """A bounded queue and the thread that empties it. The thread starts with the first item.
 
     Args:
-        write: stores rows (to be overwritten by their part) and requests; raises `BailiwickError` when it cannot, and
-            then gets the same again, with what has come since.
+        write: stores rows (to be overwritten by their part), requests and exposures (which keep their part); raises
+            `BailiwickError` when it cannot, and then gets the same again, with what has come since.
         clock: says which minutes are over.
-        capacity: items that wait at most; also requests that are kept for a store that is away.
+        capacity: items that wait at most; also requests and exposures that are kept for a store that is away.
         interval_s: pause between two batches.
+        oldest: observations from before are refused or, where the store was away for so long, dropped.
     """
 
     def __init__(
         self,
-        write: Callable[[Sequence[Row], Sequence[ServedRequest]], None],
+        write: Callable[[Sequence[Row], Sequence[ServedRequest], Sequence[ExposureEvent]], None],
         clock: Clock,
         *,
         capacity: int = 100_000,
         interval_s: float = 1.0,
+        oldest: timedelta = timedelta(days=2),
     ) -> None:
+        self._oldest = oldest
         self._write = write
         self._clock = clock
         self._capacity = capacity
@@ -49,6 +63,8 @@ class Recorder:
         self._queue: deque[Item] = deque()
         self._window = Window()
         self._requests: list[ServedRequest] = []
+        self._exposures: list[ExposureEvent] = []
+        self._parts = 0
         self._accepted = self._dropped = self._refused = self._failures = 0
         self._totals: dict[tuple[str, str, str], tuple[int, float]] = {}
         self._count_lock = threading.Lock()
@@ -72,19 +88,26 @@ class Recorder:
         """Write everything that was taken until now. False when the store did not take it; nothing is lost by that."""
         with self._flush_lock:
             self._take_in([self._queue.popleft() for _ in range(len(self._queue))])
-            rows, requests = self._window.dirty(), self._requests
-            if not rows and not requests:
+            with self._count_lock:
+                self._dropped += self._window.forget(self._clock.now() - self._oldest)
+            rows, requests, exposures = self._window.dirty(), self._requests, self._exposures
+            if not rows and not requests and not exposures:
                 return True
             try:
-                self._write(rows, requests)
+                self._write(rows, requests, exposures)
             except (BailiwickError, OSError) as error:
                 self._failures += 1
                 self._give_up_oldest()
                 _log.warning("observations are kept back, the store does not take them: %s", error)
                 return False
-            self._requests = []
+            self._requests, self._exposures = [], []
             self._window.written(self._clock.now())
             return True
+
+    def is_timely(self, at: datetime) -> bool:
+        """Whether observations of an instant are taken."""
+        now = self._clock.now()
+        return now - self._oldest <= at <= now + _AHEAD
 
     def counts(self) -> RecorderCounts:
         """What became of the items so far."""
@@ -103,8 +126,8 @@ class Recorder:
         if self._thread is not None:
             self._thread.join()
         if not self.flush():
-            rows = len(self._window.dirty())
-            _log.error("lost at the end: %d requests and %d rows of observations", len(self._requests), rows)
+            lost = len(self._requests), len(self._window.dirty()), len(self._exposures)
+            _log.error("lost at the end: %d requests and %d rows of observations, %d exposures", *lost)
 
     def _take_in(self, items: Sequence[Item]) -> None:
         observations: list[Observation] = []
@@ -113,6 +136,10 @@ class Recorder:
             if isinstance(item, ServedRequest):
                 observations.extend(self._recordable(item.observations()))
                 self._take_request(item)
+            elif isinstance(item, Exposed):
+                self._refused += not is_exposed(item)
+                if is_exposed(item):
+                    self._take_exposures(item)
             else:
                 observations.extend(self._recordable((item,)))
         self._window.add(observations)
@@ -124,12 +151,40 @@ class Recorder:
     def _take_request(self, request: ServedRequest) -> None:
         if is_loggable(request):
             self._requests.append(request)
+            if request.exposures:
+                self._take_exposures(request)
         else:
             self._refused += 1
 
+    def _take_exposures(self, item: ServedRequest | Exposed) -> None:
+        """What is beyond the capacity is dropped here, before it has a part: a batch that is repeated stays whole."""
+        outcomes = {metric: float(value) for metric, value in item.values.items() if is_measured(metric, value)}
+        fitting = [each for each in item.exposures if is_exposure(each)]
+        self._refused += len(item.exposures) - len(fitting)
+        room = max(0, self._capacity - len(self._exposures))
+        with self._count_lock:
+            self._dropped += max(0, len(fitting) - room)
+        for each in fitting[:room]:
+            self._parts += 1
+            self._exposures.append(
+                ExposureEvent(
+                    part=self._parts,
+                    at=item.at,
+                    experiment=each.experiment,
+                    epoch=each.epoch,
+                    arm=each.arm,
+                    unit=each.unit,
+                    request_id=item.request_id,
+                    domain=item.domain,
+                    version=item.version,
+                    propensity=float(each.propensity),
+                    outcomes=outcomes,
+                )
+            )
+
     def _recordable(self, observations: Iterable[Observation]) -> list[Observation]:
         offered = list(observations)
-        taken = [each for each in offered if is_recordable(each)]
+        taken = [each for each in offered if is_recordable(each) and self.is_timely(each.at)]
         self._refused += len(offered) - len(taken)
         return taken
 

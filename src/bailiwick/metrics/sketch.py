@@ -75,6 +75,12 @@ class Sketch:
         np.add.at(counts, places, np.concatenate([part.counts for part in parts]))
         return cls(buckets, counts)
 
+    def __sub__(self, other: Sketch) -> Sketch:
+        """The sketch without values that it holds; what it does not hold is not taken from it."""
+        left = Sketch.merged((self, Sketch(other.buckets, -other.counts)))
+        held = left.counts > 0
+        return Sketch(left.buckets[held], left.counts[held])
+
     @property
     def count(self) -> int:
         """How many values it holds."""

@@ -20,18 +20,24 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    false,
     func,
     select,
+    text,
+    true,
     update,
 )
 
+from bailiwick.metrics.events import digest
 from bailiwick.metrics.model import Feedback, FeedbackSummary, Point, SeriesKey
-from bailiwick.metrics.observations import ServedRequest
+from bailiwick.metrics.observations import ServedRequest, is_measured
 from bailiwick.metrics.rollup import Rollup
 from bailiwick.metrics.sketch import Sketch
 from bailiwick.metrics.window import Row as WindowRow
 from bailiwick.storage.database import Database
-from bailiwick.storage.schema import UtcDateTime, metadata
+from bailiwick.storage.schema import Json, UtcDateTime, metadata
+
+_FRESH = text("NOT compacted")
 
 metric_rollup = Table(
     "metric_rollup",
@@ -49,7 +55,9 @@ metric_rollup = Table(
     Column("minimum", Float(53), nullable=False),
     Column("maximum", Float(53), nullable=False),
     Column("sketch", LargeBinary, nullable=False),
+    Column("compacted", Boolean, nullable=False, server_default=false()),
     Index("ix_metric_rollup_series", "domain", "minute", "metric"),
+    Index("ix_metric_rollup_fresh", "minute", sqlite_where=_FRESH, postgresql_where=_FRESH),
 )
 
 request_log = Table(
@@ -60,6 +68,8 @@ request_log = Table(
     Column("version", String(200), nullable=False),
     Column("arm", String(200), nullable=False),
     Column("at", UtcDateTime, nullable=False, index=True),
+    Column("unit", String(32), nullable=True),
+    Column("outcomes", Json, nullable=True),
 )
 
 feedback = Table(
@@ -75,8 +85,10 @@ feedback = Table(
     Column("arm", String(200), nullable=False),
     Column("joined", Boolean, nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    Column("pending", Boolean, nullable=False, server_default=true()),
     Index("ix_feedback_domain", "domain", "at"),
     Index("ix_feedback_joined", "joined"),
+    Index("ix_feedback_pending", "request_id", sqlite_where=text("pending"), postgresql_where=text("pending")),
 )
 
 _JOIN_CHUNK = 1000
@@ -92,20 +104,23 @@ def write_rows(database: Database, connection: Connection, writer: str, rows: Se
                 "writer": writer,
                 "part": row.part,
                 **asdict(row.key),
-                "count": row.rollup.count,
-                "total": row.rollup.total,
-                "squares": row.rollup.squares,
-                "minimum": row.rollup.minimum,
-                "maximum": row.rollup.maximum,
-                "sketch": row.rollup.sketch.to_bytes(),
+                **rollup_row(row.rollup),
+                "compacted": False,
             }
-            for row in rows
+            for row in sorted(rows, key=lambda each: each.part)
         ],
     )
 
 
-def write_requests(database: Database, connection: Connection, requests: Sequence[ServedRequest]) -> None:
-    """Add requests to the log; an id that is known keeps what it said first."""
+def write_requests(database: Database, connection: Connection, requests: Sequence[ServedRequest], key: bytes) -> None:
+    """Add requests to the log; an id that is known keeps what it said first.
+
+    Args:
+        database: of the connection.
+        connection: of a write unit.
+        requests: any number.
+        key: of the digests of units.
+    """
     unique = {
         request.request_id: {
             "request_id": request.request_id,
@@ -113,6 +128,8 @@ def write_requests(database: Database, connection: Connection, requests: Sequenc
             "version": request.version,
             "arm": request.arm,
             "at": request.at,
+            "unit": digest(request.unit, key) if request.unit else None,
+            "outcomes": {name: float(value) for name, value in request.values.items() if is_measured(name, value)},
         }
         for request in reversed(requests)
     }
@@ -137,7 +154,7 @@ def points(
             query = query.where(column == wanted)
     found: dict[SeriesKey, list[Rollup]] = {}
     for row in connection.execute(query.order_by(table.minute, table.version, table.arm, table.metric)):
-        found.setdefault(_key(row), []).append(_rollup(row))
+        found.setdefault(point_key(row), []).append(rollup_of(row))
     return [Point(key, Rollup.merged(rollups)) for key, rollups in found.items()]
 
 
@@ -149,7 +166,7 @@ def logged_request(connection: Connection, request_id: str) -> ServedRequest | N
 
 def write_feedback(database: Database, connection: Connection, given: Feedback) -> None:
     """Write feedback over an earlier one on the same request and metric."""
-    database.upsert(connection, feedback, [asdict(given)])
+    database.upsert(connection, feedback, [{**asdict(given), "pending": True}])
 
 
 def join_feedback(connection: Connection) -> int:
@@ -174,7 +191,8 @@ def join_feedback(connection: Connection) -> int:
 def feedback_of(connection: Connection, domain: str, limit: int) -> Sequence[Feedback]:
     """Feedback on a domain, newest first."""
     query = select(feedback).where(feedback.c.domain == domain).order_by(feedback.c.at.desc()).limit(limit)
-    return [Feedback(**row) for row in connection.execute(query).mappings()]
+    known = Feedback.__dataclass_fields__
+    return [Feedback(**{name: row[name] for name in known}) for row in connection.execute(query).mappings()]
 
 
 def feedback_summaries(
@@ -203,11 +221,25 @@ def purge_requests(connection: Connection, before: datetime) -> int:
     return connection.execute(delete(request_log).where(request_log.c.at < before)).rowcount
 
 
-def _key(row: Row[Any]) -> SeriesKey:
+def rollup_row(rollup: Rollup) -> dict[str, Any]:
+    """The columns of a rollup."""
+    return {
+        "count": rollup.count,
+        "total": rollup.total,
+        "squares": rollup.squares,
+        "minimum": rollup.minimum,
+        "maximum": rollup.maximum,
+        "sketch": rollup.sketch.to_bytes(),
+    }
+
+
+def point_key(row: Row[Any]) -> SeriesKey:
+    """What a row of minutes is about."""
     return SeriesKey(row.domain, row.version, row.arm, row.metric, row.minute)
 
 
-def _rollup(row: Row[Any]) -> Rollup:
+def rollup_of(row: Row[Any]) -> Rollup:
+    """The rollup in a row, read back."""
     # "count" is a method of every row
     values = row._mapping
     return Rollup(

@@ -57,6 +57,15 @@ class Window:
         oldest = now - _KEPT
         self._rows = {key: row for key, row in self._rows.items() if key.minute >= oldest}
 
+    def forget(self, before: datetime) -> int:
+        """Give up rows of minutes before an instant. Returns how many unwritten observations they may have held."""
+        old = [key for key in self._rows if key.minute < before]
+        lost = sum(self._rows[key].rollup.count for key in old if key in self._dirty)
+        self._dirty.difference_update(old)
+        for key in old:
+            del self._rows[key]
+        return lost
+
     def trim(self, limit: int) -> int:
         """Give up the oldest rows beyond a limit. Returns how many observations they held."""
         surplus = sorted(self._rows, key=lambda key: key.minute)[: max(0, len(self._rows) - limit)]

@@ -25,7 +25,26 @@ def slot(salt: str, unit: str) -> int:
     >>> slot("s", "user-42") == slot("s", "user-42")
     True
     """
-    return (xxh3_64_intdigest(f"{salt}:{unit}".encode("utf-8", "surrogatepass")) * SLOTS) >> 64
+    return slot_of_bytes(salt_bytes(salt), unit_bytes(unit))
+
+
+def salt_bytes(salt: str) -> bytes:
+    """A salt as `slot_of_bytes` takes it."""
+    return f"{salt}:".encode("utf-8", "surrogatepass")
+
+
+def unit_bytes(unit: str) -> bytes:
+    """A unit as `slot_of_bytes` takes it."""
+    return unit.encode("utf-8", "surrogatepass")
+
+
+def slot_of_bytes(salt: bytes, unit: bytes) -> int:
+    """`slot`, for who encodes salts and units once and asks often.
+
+    >>> slot_of_bytes(salt_bytes("s"), unit_bytes("user-42")) == slot("s", "user-42")
+    True
+    """
+    return (xxh3_64_intdigest(salt + unit) * SLOTS) >> 64
 
 
 def version_for(plan: TrafficPlan, unit: str) -> str:
@@ -44,9 +63,9 @@ def version_for(plan: TrafficPlan, unit: str) -> str:
 
 def slots_of(salt: str, units: Sequence[str]) -> NDArray[np.int64]:
     """`slot` of many units, shape ``(len(units),)``."""
-    prefix = f"{salt}:".encode("utf-8", "surrogatepass")
+    prefix = salt_bytes(salt)
     return np.fromiter(
-        ((xxh3_64_intdigest(prefix + unit.encode("utf-8", "surrogatepass")) * SLOTS) >> 64 for unit in units),
+        ((xxh3_64_intdigest(prefix + unit_bytes(unit)) * SLOTS) >> 64 for unit in units),
         dtype=np.int64,
         count=len(units),
     )

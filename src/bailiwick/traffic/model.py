@@ -111,8 +111,9 @@ class ExperimentPlan:
 
     Args:
         experiment: its id, unique in the fleet.
-        layer: experiments of one layer share no unit; different layers divide the units independently, and may
-            not set the same thing (the version, or a parameter of the same name).
+        layer: of the domain. Experiments of one layer share no unit, and divide the same kind of unit; different
+            layers divide the units independently, and may not set the same thing (the version, or a parameter of the
+            same name).
         slots: sorted, disjoint ranges ``[first, end)`` of the layer's `SLOTS` whose units may enter; no other
             running experiment of the layer has any of them.
         split: the arms by name with their weights, on slots of the experiment's own salt; its ``version`` fields
@@ -120,7 +121,8 @@ class ExperimentPlan:
         arms: control first.
         unit: ``user``, ``session``, ``request`` or ``header:NAME``: what keeps its arm.
         conditions: all must hold.
-        overrides: units that testers put into an arm; they see it, and are not counted.
+        overrides: arms by unit, for testers: they see the arm whatever holdout, slots and conditions say, and are
+            not counted.
     """
 
     experiment: str
@@ -135,11 +137,48 @@ class ExperimentPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Holdout:
-    """Units that take part in no experiment of any domain: the first ``slots`` slots under a salt of its own."""
+class ExperimentRecord:
+    """One revision of an experiment's plan in its history: in force from ``at`` until the next revision.
 
-    salt: str
+    Args:
+        revision: from 1, grows by one with each change of anything; the epoch (`ExperimentPlan.split`) grows only with
+            weights and arms.
+        running: whether units may enter; False from its withdrawal on.
+        change: the audit action that made it.
+    """
+
+    plan: ExperimentPlan
+    revision: int
+    running: bool
+    at: datetime
+    actor: str
+    change: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """Units that take part in no experiment of any domain: the first ``slots`` slots under a salt of its own.
+
+    The salt is fixed, so that the units of a smaller holdout are among those of a larger one.
+    """
+
+    salt: str = "holdout"
     slots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedExperiments:
+    """Everything about experiments that a gateway applies, as of one instant.
+
+    Args:
+        running: the plans by domain, each by id.
+        ended: ids of the experiments that ran once and do not now.
+    """
+
+    running: Mapping[str, tuple[ExperimentPlan, ...]] = field(default_factory=dict)
+    holdout: Holdout = field(default_factory=Holdout)
+    ended: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from bailiwick.errors import BailiwickError, Conflict, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
 from bailiwick.storage.cache import Cache
 from bailiwick.storage.database import Database
-from bailiwick.traffic import store
+from bailiwick.traffic import experiment_store, store
+from bailiwick.traffic.experiment_service import ExperimentPlacement, by_domain
 from bailiwick.traffic.model import PlanRecord, TrafficPlan
 from bailiwick.traffic.weights import check_weights, reweight, whole
 from bailiwick.traffic.wire import PublishedPlans, dump_plans, load_plans
@@ -26,17 +27,15 @@ _log = logging.getLogger(__name__)
 _PUBLISH_ATTEMPTS = 5
 
 
-class TrafficService:
-    """The traffic plans of every domain.
+class TrafficService(ExperimentPlacement):
+    """The traffic plans of every domain, and the experiments that run beside them.
 
     Args:
         cache: gets every plan after each change (key `CACHE_KEY`); that it fails never breaks a change.
     """
 
     def __init__(self, database: Database, audit: AuditTrail, clock: Clock, cache: Cache | None = None) -> None:
-        self._database = database
-        self._audit = audit
-        self._clock = clock
+        super().__init__(database, audit, clock)
         self._cache = cache
 
     def plan(self, domain: str) -> TrafficPlan | None:
@@ -51,7 +50,7 @@ class TrafficService:
             return {record.plan.domain: record.plan for record in store.all_newest(connection)}
 
     def revision(self) -> int:
-        """A counter that grows by one with each change of any plan; cheap to poll."""
+        """A counter that grows by one with each change of a plan, an experiment or the holdout; cheap to poll."""
         with self._database.read() as connection:
             return store.revision(connection)
 
@@ -143,7 +142,7 @@ class TrafficService:
         return self._append(connection, domain, next_plan, actor, expected_revision, action, restores=revision)
 
     def publish(self) -> None:
-        """Put every plan in force into the shared cache.
+        """Put every plan in force, of traffic and of experiments, into the shared cache.
 
         Two publishers may overtake each other, so each looks again after it has written: whoever writes last has then
         seen that nothing newer is committed.
@@ -154,8 +153,10 @@ class TrafficService:
             for _ in range(_PUBLISH_ATTEMPTS):
                 with self._database.read() as connection:
                     revision = store.revision(connection)
-                    plans = [record.plan for record in store.all_newest(connection)]
-                self._cache.set(CACHE_KEY, dump_plans(revision, plans))
+                    plans = {record.plan.domain: record.plan for record in store.all_newest(connection)}
+                    holdout = experiment_store.newest_holdout(connection)[1]
+                    published = PublishedPlans(revision, plans, by_domain(connection), holdout)
+                self._cache.set(CACHE_KEY, dump_plans(published))
                 if self.revision() == revision:
                     return
         except (BailiwickError, OSError) as error:

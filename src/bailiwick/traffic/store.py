@@ -1,4 +1,4 @@
-"""The table of traffic plans: every revision of every domain's plan, and the counter that moves with each change."""
+"""The table of traffic plans: every revision of every domain's plan; and the counter that moves with every change."""
 
 from __future__ import annotations
 
@@ -87,6 +87,11 @@ def append(connection: Connection, record: PlanRecord) -> None:
             ranges=[[piece.first, piece.end, piece.version] for piece in plan.ranges],
         )
     )
+    move_revision(connection)
+
+
+def move_revision(connection: Connection) -> None:
+    """Let every gateway know that something changed. The caller holds the lock."""
     connection.execute(
         update(traffic_revision)
         .where(traffic_revision.c.id == _ONLY_ROW)

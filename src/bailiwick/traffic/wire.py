@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
 
 from bailiwick.errors import InvalidInput
-from bailiwick.traffic.model import SLOTS, SlotRange, TrafficPlan
+from bailiwick.traffic.experiment_document import experiment_document, parse_experiment
+from bailiwick.traffic.model import SLOTS, ExperimentPlan, Holdout, SlotRange, TrafficPlan
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedPlans:
-    """Every plan at one value of the revision counter."""
+    """Every plan at one value of the revision counter.
+
+    Args:
+        plans: by domain.
+        experiments: the running ones, by domain.
+    """
 
     revision: int
     plans: dict[str, TrafficPlan]
+    experiments: dict[str, tuple[ExperimentPlan, ...]] = field(default_factory=dict)
+    holdout: Holdout = field(default_factory=Holdout)
 
 
-def dump_plans(revision: int, plans: Iterable[TrafficPlan]) -> bytes:
+def dump_plans(published: PublishedPlans) -> bytes:
     """The document that `load_plans` reads."""
-    return orjson.dumps({"revision": revision, "plans": [asdict(plan) for plan in plans]})
+    running = [experiment_document(plan) for plans in published.experiments.values() for plan in plans]
+    return orjson.dumps(
+        {
+            "revision": published.revision,
+            "plans": [asdict(plan) for plan in published.plans.values()],
+            "experiments": running,
+            "holdout": asdict(published.holdout),
+        }
+    )
 
 
 def load_plans(document: bytes) -> PublishedPlans:
@@ -34,9 +49,21 @@ def load_plans(document: bytes) -> PublishedPlans:
     try:
         parsed = orjson.loads(document)
         plans = [_plan(entry) for entry in parsed["plans"]]
-        return PublishedPlans(int(parsed["revision"]), {plan.domain: plan for plan in plans})
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        experiments: dict[str, tuple[ExperimentPlan, ...]] = {}
+        for entry in parsed.get("experiments", []):
+            running = parse_experiment(entry)
+            experiments[running.domain] = (*experiments.get(running.domain, ()), running)
+        holdout = _holdout(parsed.get("holdout", {}))
+        return PublishedPlans(int(parsed["revision"]), {plan.domain: plan for plan in plans}, experiments, holdout)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInput(f"the published plans cannot be read: {error!r}", what="plans") from error
+
+
+def _holdout(entry: Any) -> Holdout:
+    holdout = Holdout(str(entry.get("salt", Holdout().salt)), int(entry.get("slots", 0)))
+    if not 0 <= holdout.slots < SLOTS:
+        raise ValueError(f"a holdout of {holdout.slots} slots")
+    return holdout
 
 
 def _plan(entry: Any) -> TrafficPlan:

@@ -10,7 +10,9 @@ import pytest
 
 from bailiwick.clock import VirtualClock
 from bailiwick.errors import Unavailable
-from bailiwick.metrics.observations import Observation, ServedRequest
+from bailiwick.metrics.events import ExposureEvent
+from bailiwick.metrics.exposures import Exposure
+from bailiwick.metrics.observations import Exposed, Observation, ServedRequest
 from bailiwick.metrics.recorder import Recorder
 from bailiwick.metrics.window import Row
 
@@ -21,11 +23,15 @@ class Store:
     def __init__(self) -> None:
         self.rows: dict[int, Row] = {}
         self.requests: list[str] = []
+        self.exposures: dict[int, ExposureEvent] = {}
+        self.offered: list[list[int]] = []
         self.away = False
 
-    def write(self, rows: Sequence[Row], requests: Sequence[ServedRequest]) -> None:
+    def write(self, rows: Sequence[Row], requests: Sequence[ServedRequest], exposures: Sequence[ExposureEvent]) -> None:
+        self.offered.append([each.part for each in exposures])
         if self.away:
             raise Unavailable("away")
+        self.exposures.update({each.part: each for each in exposures})
         self.rows.update({row.part: row for row in rows})
         self.requests += [request.request_id for request in requests]
 
@@ -138,6 +144,45 @@ def test_offer__names_that_fit_no_table__refused(store: Store, clock: VirtualClo
     assert (store.rows, store.requests, taking.counts().refused) == ({}, [], 2)
 
 
+def exposed(at: datetime, number: int, **names: Any) -> Exposed:
+    exposure = Exposure(**{"experiment": "e", "epoch": 1, "arm": "a", "unit": f"u{number}", "propensity": 0.5, **names})
+    return Exposed(at, (exposure,), f"r{number}", values={"ok": 1.0, "bad": math.nan})
+
+
+def test_flush__store_away__exposures_keep_their_parts_and_newest_dropped(store: Store, clock: VirtualClock) -> None:
+    taking = recorder(store, clock, capacity=3)
+    store.away = True
+    for number in range(5):
+        taking.offer(exposed(clock.now(), number))
+        taking.flush()
+    store.away = False
+    taking.flush()
+    assert store.offered == [[1], [1, 2], [1, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2, 3]]
+    assert [each.unit for each in store.exposures.values()] == ["u0", "u1", "u2"]
+    assert [each.outcomes for each in store.exposures.values()] == [{"ok": 1.0}] * 3
+    assert taking.counts().dropped == 2
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"experiment": ""},
+        {"epoch": 0},
+        {"arm": "a\0"},
+        {"unit": ""},
+        {"unit": None},
+        {"propensity": 0.0},
+        {"propensity": math.nan},
+        {"propensity": 1.5},
+    ],
+)
+def test_offer__exposure_that_fits_no_log__refused(store: Store, clock: VirtualClock, names: dict[str, Any]) -> None:
+    taking = recorder(store, clock)
+    taking.offer(exposed(clock.now(), 0, **names))
+    taking.flush()
+    assert (store.exposures, taking.counts().refused) == ({}, 1)
+
+
 def test_totals__after_flush__count_and_sum_by_series(store: Store, clock: VirtualClock) -> None:
     taking = recorder(store, clock)
     for value in (1.5, 2.5):
@@ -149,11 +194,11 @@ def test_totals__after_flush__count_and_sum_by_series(store: Store, clock: Virtu
 def test_thread__store_fails_unexpectedly__goes_on_and_writes_later(store: Store, clock: VirtualClock) -> None:
     failed = threading.Event()
 
-    def write(rows: Sequence[Row], requests: Sequence[ServedRequest]) -> None:
+    def write(rows: Sequence[Row], requests: Sequence[ServedRequest], exposures: Sequence[ExposureEvent]) -> None:
         if not failed.is_set():
             failed.set()
             raise ValueError("nobody thought of this")
-        store.write(rows, requests)
+        store.write(rows, requests, exposures)
         written.set()
 
     written = threading.Event()

@@ -1,0 +1,219 @@
+"""Keeps the totals of experiments: what every analysis reads, in O(arms x metrics x epochs) rows."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from bailiwick.clock import Clock
+from bailiwick.errors import Conflict, InvalidInput
+from bailiwick.metrics import experiment_store as store
+from bailiwick.metrics.events import EventPage, LoggedOutcome
+from bailiwick.metrics.experiment_store import Judgement
+from bailiwick.metrics.exposures import ArmTotals, ArmUnits
+from bailiwick.metrics.model import TallyCounts
+from bailiwick.metrics.tally import Tally, UnitKey
+from bailiwick.storage.database import Database
+
+TALLY_LIMIT = 5_000
+"""Events in one transaction: about a tenth of a second, in which nobody else writes on SQLite."""
+
+FEEDBACK_WINDOW = timedelta(days=7)
+
+_LARGEST_CURSOR = 100_000
+
+
+class ExperimentTotals:
+    """Reads the log of exposures beyond its marks and adds what is new to the totals, each event exactly once.
+
+    Marks, totals and the state of units change in one transaction, which only one process does at a time; a process
+    that dies in it has done nothing. Any process may tally at any time.
+
+    Args:
+        events_kept: how long events are kept; never shorter than the longest window of feedback.
+        unit_key: of the digests of units; by default a random one that the database keeps.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        events_kept: timedelta = timedelta(days=30),
+        unit_key: bytes | None = None,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._events_kept = events_kept
+        self._unit_key = unit_key
+
+    def unit_key(self) -> bytes:
+        """The key of the digests of units."""
+        if self._unit_key is None:
+            with self._database.write() as connection:
+                self._unit_key = store.secret(connection, "unit_key", secrets.token_bytes(32))
+        return self._unit_key
+
+    def tally(self, limit: int = TALLY_LIMIT) -> TallyCounts:
+        """Take up to ``limit`` events, and as much feedback, into the totals.
+
+        Returns:
+            How much was taken in. Fewer events than ``limit``: there is nothing more just now.
+        """
+        with self._database.read() as connection:
+            if not store.is_behind(connection):
+                return TallyCounts()
+        with self._database.write(durable=False) as connection:
+            return _tally(connection, limit)
+
+    def tally_all(self) -> TallyCounts:
+        """Tally until nothing is left."""
+        done = TallyCounts()
+        while True:
+            with self._database.read() as connection:
+                if not store.is_behind(connection):
+                    return done
+            done += self.tally()
+
+    def arm_totals(self, experiment: str) -> Sequence[ArmTotals]:
+        """The totals by epoch, arm and metric, as of the last tally."""
+        with self._database.read() as connection:
+            return store.arm_totals(connection, experiment)
+
+    def arm_units(self, experiment: str) -> Sequence[ArmUnits]:
+        """How many units entered by epoch and arm, as of the last tally."""
+        with self._database.read() as connection:
+            return store.arm_units(connection, experiment)
+
+    def set_feedback_window(self, experiment: str, window: timedelta) -> None:
+        """Count feedback that comes within this time after the exposure; 7 days where nothing is set.
+
+        Raises:
+            InvalidInput: not positive, or longer than exposures are kept.
+        """
+        if not timedelta() < window <= self._events_kept:
+            raise InvalidInput(
+                f"feedback on {experiment!r} cannot count for {window}",
+                what="feedback_window",
+                requested=str(window),
+                allowed=f"more than 0, at most {self._events_kept} (exposures are forgotten then)",
+            )
+        with self._database.write() as connection:
+            store.write_window(connection, experiment, window)
+
+    def set_covariates(self, experiment: str, since: datetime, until: datetime, *, domain: str | None = None) -> int:
+        """Take each unit's mean of each metric over a time before the experiment as its covariates.
+
+        The means come from the log of requests (`MetricsService.served` with ``unit``) and the feedback on them. What
+        is older than requests are kept is not seen; a unit without requests has the covariate 0. Call it before the
+        first exposure: what is known only afterwards could bias the result.
+
+        Returns:
+            How many units have covariates.
+
+        Raises:
+            InvalidInput: the span is empty or not over.
+            Conflict: units have entered already.
+        """
+        if since.tzinfo is None or until.tzinfo is None or since >= until or until > self._clock.now():
+            raise InvalidInput(
+                f"{since.isoformat()} to {until.isoformat()} is no time before the experiment",
+                what="since",
+                allowed="two instants with time zone, the first before the second, both past",
+            )
+        with self._database.write() as connection:
+            store.lock(connection, "tally")
+            if store.has_units(connection, experiment):
+                raise Conflict(
+                    f"units have entered experiment {experiment!r} already",
+                    what="experiment",
+                    requested=experiment,
+                    remedy="covariates are set before the first exposure",
+                )
+            means = store.unit_means(connection, since, until, domain)
+            store.write_covariates(connection, experiment, means, since, until, FEEDBACK_WINDOW)
+        return len(means)
+
+    def events(self, experiment: str, *, after: str = "", limit: int = 1_000) -> EventPage:
+        """A page of the log of exposures with their outcomes, and the feedback on them as it stands now.
+
+        Following the cursor from page to page gives every event exactly once, also those that are logged meanwhile.
+
+        Args:
+            experiment: by name.
+            after: the cursor of the page before; empty for the first.
+            limit: lines on the page at most.
+
+        Raises:
+            InvalidInput: no such cursor.
+        """
+        marks = _marks(after)
+        with self._database.read() as connection:
+            found, moved = store.events_after(connection, experiment, marks, max(1, limit))
+            values = store.feedback_values(connection, {each.request_id for each in found if each.request_id})
+        lines = tuple(LoggedOutcome(each, values.get(each.request_id or "", {})) for each in found)
+        return EventPage(lines, base64.urlsafe_b64encode(json.dumps(moved).encode()).decode())
+
+    def every_event(self, experiment: str) -> Iterator[LoggedOutcome]:
+        """The log of an experiment to its end."""
+        page = self.events(experiment)
+        while page.lines:
+            yield from page.lines
+            page = self.events(experiment, after=page.cursor)
+
+    def purge(self) -> int:
+        """Forget events that are old and in the totals; the totals stay. Returns how many."""
+        with self._database.write(durable=False) as connection:
+            kept = max(self._events_kept, FEEDBACK_WINDOW, store.longest_window(connection))
+            return store.purge_events(connection, self._clock.now() - kept)
+
+
+def _tally(connection: Connection, limit: int) -> TallyCounts:
+    store.lock(connection, "tally")
+    events = store.new_events(connection, limit)
+    store.advance(connection, events)
+    requests = {each.request_id for each in events if each.request_id is not None}
+    requests |= {request_id for request_id, _ in store.take_pending(connection, limit)}
+    judged = store.judgements(connection, requests)
+    keys = {UnitKey(each.experiment, each.unit) for each in events}
+    known = store.units(connection, keys | {UnitKey(each.event.experiment, each.event.unit) for each in judged})
+    tally = Tally(known, store.covariates(connection, keys - known.keys()))
+    for event in events:
+        tally.expose(event)
+    counted = _judge(connection, tally, judged)
+    store.write_units(connection, tally.units())
+    store.add_totals(connection, tally.totals())
+    store.add_arms(connection, tally.arms())
+    return TallyCounts(len(events), counted)
+
+
+def _judge(connection: Connection, tally: Tally, judged: Sequence[Judgement]) -> int:
+    """Apply what feedback changes; a later one that comes too late changes nothing."""
+    windows = store.windows(connection, {each.event.experiment for each in judged}, FEEDBACK_WINDOW)
+    applied = [
+        each
+        for each in judged
+        if each.value != each.counted
+        and each.at - each.event.at <= windows[each.event.experiment]
+        and tally.judge(each.event, each.metric, each.counted, each.value)
+    ]
+    store.write_counted(connection, applied)
+    return len(applied)
+
+
+def _marks(cursor: str) -> Mapping[str, int]:
+    if not cursor:
+        return {}
+    try:
+        found = json.loads(base64.urlsafe_b64decode(cursor.encode())) if len(cursor) < _LARGEST_CURSOR else None
+    except (ValueError, binascii.Error):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(each, int) for each in found.values()):
+        raise InvalidInput("no such cursor", what="after", remedy="give back the cursor of the page before")
+    return found
