@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bailiwick.clock import Clock, SystemClock
-from bailiwick.errors import Unavailable
+from bailiwick.errors import NotFound, Unavailable
 from bailiwick.governance.audit import AuditTrail
 from bailiwick.settings import Settings
 from bailiwick.storage.cache import Cache, MemoryCache, RedisCache
@@ -34,10 +34,15 @@ if TYPE_CHECKING:
     from bailiwick.metrics.service import MetricsService
     from bailiwick.metrics.upkeep import Upkeep
     from bailiwick.privacy.service import PrivacyService
+    from bailiwick.registry.model import ModelVersion
     from bailiwick.registry.service import RegistryService
     from bailiwick.traffic.service import TrafficService
     from bailiwick.training.private import PrivateTrainingService
     from bailiwick.training.service import TrainingService
+
+
+WATCH_INTERVAL_S = 2.0
+"""How often young deployments are looked at."""
 
 
 class Platform:
@@ -214,6 +219,7 @@ class Platform:
     @cached_property
     def delivery(self) -> DeliveryService:
         """Deployments, promotions and rollbacks."""
+        from bailiwick.delivery.live import LiveMetrics
         from bailiwick.delivery.service import DeliveryService
 
         return DeliveryService(
@@ -225,7 +231,20 @@ class Platform:
             versions_of=lambda domain: self.registry.list(domain),
             domains=lambda domain: self.domains.get(domain),
             check_artefact=lambda version: self.registry.check_artefact(version),
+            environment=self.settings.environment,
+            live=LiveMetrics(lambda: self.metrics),
+            compare=lambda champion, version, dataset: self.evaluation.compare(champion, version, dataset),
+            authors=self._authors,
         )
+
+    def _authors(self, version: ModelVersion) -> list[str]:
+        """Who trained a version."""
+        if version.training_run is None:
+            return []
+        try:
+            return [self.training.get(version.training_run).started_by]
+        except NotFound:  # the run was made in another database
+            return []
 
     @cached_property
     def metrics(self) -> MetricsService:
@@ -294,8 +313,15 @@ class Platform:
         tally = Chore("tally", self.metrics.experiments.tally_all, self.settings.metrics_interval_s)
         return Upkeep(self.leases, [tally, Chore("compact", self.metrics.compact, 60.0)])
 
+    @cached_property
+    def delivery_watch(self) -> Upkeep:
+        """Takes degraded deployments back in the background once it is started, in one process of many."""
+        from bailiwick.metrics.upkeep import Chore, Upkeep
+
+        return Upkeep(self.leases, [Chore("watch", self.delivery.watch, WATCH_INTERVAL_S)], "delivery.watch")
+
     def close(self) -> None:
         """Give back every connection that was opened."""
-        for name in ("metrics_upkeep", "domain_watch", "metrics", "graph", "cache", "database"):
+        for name in ("delivery_watch", "metrics_upkeep", "domain_watch", "metrics", "graph", "cache", "database"):
             if name in self.__dict__:
                 self.__dict__[name].close()

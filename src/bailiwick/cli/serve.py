@@ -52,9 +52,11 @@ class Server:
         await self._running.start()
         await asyncio.to_thread(self._platform.privacy.recover)
         await asyncio.to_thread(self._platform.training.recover, Actor("server"))
+        self._platform.delivery_watch.start()
 
     async def stop(self) -> None:
         """End the background work."""
+        await asyncio.to_thread(self._platform.delivery_watch.close)
         await self._running.stop()
 
 

@@ -39,9 +39,11 @@ class Upkeep:
     Args:
         leases: of the main database.
         chores: in this order.
+        lease: what only one process holds; chores of another name do not wait for these.
     """
 
-    def __init__(self, leases: Leases, chores: Sequence[Chore]) -> None:
+    def __init__(self, leases: Leases, chores: Sequence[Chore], lease: str = LEASE) -> None:
+        self._lease = lease
         self._leases = leases
         self._chores = chores
         self._holder = secrets.token_hex(12)
@@ -54,7 +56,7 @@ class Upkeep:
     def start(self) -> None:
         """Begin, in the background."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="metrics-upkeep", daemon=True)
+            self._thread = threading.Thread(target=self._run, name=self._lease, daemon=True)
             self._thread.start()
 
     def close(self) -> None:
@@ -66,7 +68,7 @@ class Upkeep:
             try:
                 self._leases.release(self._held)
             except BailiwickError as error:
-                _log.warning("the lease %s runs out by itself: %s", LEASE, error)
+                _log.warning("the lease %s runs out by itself: %s", self._lease, error)
 
     def step(self, now_s: float) -> Sequence[str]:
         """Do what is due; the names of what was done.
@@ -76,7 +78,7 @@ class Upkeep:
         """
         if now_s - self._asked_at >= _RENEW_S:
             self._asked_at = now_s
-            self._held = self._leases.acquire(LEASE, self._holder, _TTL_S)
+            self._held = self._leases.acquire(self._lease, self._holder, _TTL_S)
         if self._held is None:
             return []
         due = [chore for chore in self._chores if now_s - self._begun_at[chore.name] >= chore.every_s]
@@ -91,6 +93,6 @@ class Upkeep:
             try:
                 self.step(time.monotonic())
             except BailiwickError as error:
-                _log.warning("upkeep of metrics is late: %s", error)
+                _log.warning("%s is late: %s", self._lease, error)
             except Exception:  # noqa: BLE001 - logged with its trace; without its thread totals would stand still
-                _log.exception("upkeep of metrics is late")
+                _log.exception("%s is late", self._lease)
