@@ -36,6 +36,7 @@ _ROUTERS = [
     "bailiwick.api.training",
     "bailiwick.api.models",
     "bailiwick.api.deployments",
+    "bailiwick.api.gates",
     "bailiwick.api.traffic",
     "bailiwick.api.privacy",
     "bailiwick.api.metrics",

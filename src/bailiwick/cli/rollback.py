@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from bailiwick.cli.console import out, print_json
+from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
-from bailiwick.delivery.document import rollback_document
+from bailiwick.delivery.document import event_document, rollback_document
+from bailiwick.errors import InvalidInput
 from bailiwick.traffic.weights import percent
 
 app = typer.Typer(add_completion=False, help="Go back to the version served before.")
@@ -17,14 +18,21 @@ app = typer.Typer(add_completion=False, help="Go back to the version served befo
 @app.command(epilog="Example:  bailiwick rollback cards --reason 'wrong answers on refunds'")
 def rollback(
     ctx: typer.Context,
-    domain: Annotated[str, typer.Argument(help="A domain's id.")],
+    domain: Annotated[str | None, typer.Argument(help="A domain's id; with --events the default is all.")] = None,
+    events: Annotated[bool, typer.Option("--events", help="List the rollbacks that happened; change nothing.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Of the list.")] = 20,
     reason: Annotated[str | None, typer.Option(help="Why, for the audit trail.")] = None,
     revision: Annotated[int | None, typer.Option(help="Only if the plan still has this revision.")] = None,
 ) -> None:
     """Bring back what served before the newest version came; once more: go further back.
 
-    It asks no gate and needs nothing but the database.
+    It asks no gate, no approval and no freeze, and needs nothing but the database.
     """
+    if events:
+        _list(ctx, domain, limit)
+        return
+    if domain is None:
+        raise InvalidInput("roll back which domain?", what="domain", remedy="bailiwick rollback DOMAIN")
     done = flags(ctx).platform.delivery.rollback(domain, actor=flags(ctx).actor(reason), expected_revision=revision)
     if flags(ctx).json:
         print_json(rollback_document(done))
@@ -32,3 +40,22 @@ def rollback(
     shares = ", ".join(f"{version} {percent(weight)}" for version, weight in done.plan.weights.items())
     out.print(f"[bold green]Rolled back[/]: {', '.join(done.removed)} is out; {domain} is served by {shares}.")
     out.print(f"  next: bailiwick traffic history {domain}")
+
+
+def _list(ctx: typer.Context, domain: str | None, limit: int) -> None:
+    found = flags(ctx).platform.delivery.rollbacks(domain, limit=limit)
+    if flags(ctx).json:
+        print_json([event_document(each) for each in found])
+        return
+    rows = [
+        (
+            each.at,
+            each.domain,
+            ", ".join(each.removed),
+            "\n".join(f"{percent(weight)} {version}" for version, weight in each.restored.items()),
+            each.rule if each.automatic else f"by hand: {each.actor}",
+            each.reason,
+        )
+        for each in found
+    ]
+    print_table("Rollbacks", ("at (UTC)", "domain", "removed", "restored", "why", "reason"), rows, whole=("restored",))

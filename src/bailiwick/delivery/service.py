@@ -160,6 +160,11 @@ class DeliveryService:
         """
         return self._approving.get(id)
 
+    def waiting(self, domain: str | None = None) -> Sequence[Deployment]:
+        """Deployments that wait for approval, oldest first."""
+        with self._database.read() as connection:
+            return store.waiting(connection, domain)
+
     def approve(self, id: str, *, actor: Actor, break_glass: bool = False) -> Deployment:
         """Agree to a deployment that waits; it is deployed once enough people have.
 
