@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from bailiwick.clock import Clock
 from bailiwick.delivery.service import DeliveryService
@@ -27,14 +28,14 @@ def version(name: str, **metrics: float) -> ModelVersion:
 class Estate:
     """The delivery of one domain, `cards`, with versions v1 to v9, and `bad` whose accuracy is 0.4."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, **options: Any) -> None:
         self.registered = {"bad": version("bad", accuracy=0.4)}
         self.registered.update({f"v{number}": version(f"v{number}") for number in range(1, 10)})
         self.lifecycle = Lifecycle.ACTIVE
         self.audit = AuditTrail(database, clock)
         self.traffic = TrafficService(database, self.audit, clock)
         self.delivery = DeliveryService(
-            database, self.audit, clock, self.traffic, self._version, self._versions_of, self._domain
+            database, self.audit, clock, self.traffic, self._version, self._versions_of, self._domain, **options
         )
 
     def _domain(self, domain: str) -> DomainRevision:

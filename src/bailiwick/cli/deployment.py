@@ -11,7 +11,7 @@ from bailiwick.cli.context import flags
 from bailiwick.delivery.document import deployment_document
 from bailiwick.delivery.gates import explain
 from bailiwick.delivery.model import Deployment, DeploymentStatus
-from bailiwick.errors import GateFailed
+from bailiwick.errors import GateFailed, NotFound
 from bailiwick.traffic.weights import percent
 
 app = typer.Typer(help="List deployments; approve or reject those that wait.", no_args_is_help=True)
@@ -51,6 +51,7 @@ def show(ctx: typer.Context, deployment: Id) -> None:
     out.print(f"[bold]{made.id}[/]  {made.version} for {percent(made.share)} of {made.domain}", soft_wrap=True)
     facts = {
         "status": f"{_status(made)}{': ' + made.outcome if made.outcome else ''}",
+        "gates": explain(made.gates),
         "asked": f"{made.at:%Y-%m-%d %H:%M:%S}Z by {made.actor}{': ' + made.reason if made.reason else ''}",
         "since": f"{made.changed_at:%Y-%m-%d %H:%M:%S}Z by {made.changed_by}",
         "policy": f"revision {made.policy_revision} of {made.environment}",
@@ -115,12 +116,20 @@ def _id(ctx: typer.Context, given: str) -> str:
     if given != "waiting":
         return given
     found = flags(ctx).platform.delivery.waiting()
-    return found[0].id if len(found) == 1 else given
+    if len(found) != 1:
+        raise NotFound(
+            f"{len(found) or 'no'} deployments wait for approval",
+            what="deployment",
+            requested=given,
+            allowed=[made.id for made in found] or None,
+            remedy="name one by its id; see `bailiwick deployment list --waiting`",
+        )
+    return found[0].id
 
 
 def _status(made: Deployment) -> str:
     if made.status is DeploymentStatus.WAITING:
         return f"waiting ({len(made.approvers)} of {made.approvals_needed})"
     if made.status is DeploymentStatus.HELD:
-        return f"held: {explain(made.gates)}"
+        return "held"
     return made.status.value + (" (forced)" if made.forced else "")

@@ -120,7 +120,7 @@ def _regression(evidence: GateEvidence, margin: float, inconclusive: OnInconclus
         reason = f"cannot be compared with {evidence.champion}: {evidence.no_comparison or 'nobody compared them'}"
         return GateResult(name, None, margin, unsure, reason, inconclusive=True)
     result = evidence.comparison.result
-    loss, least, most = -result.difference, -result.high, -result.low
+    loss, least, most = (0.0 - bound for bound in (result.difference, result.high, result.low))
     words = (
         f"accuracy lost against {evidence.champion} on {result.examples} test texts: {loss * 100:.3g} points "
         f"(95 %: {least * 100:.3g} to {most * 100:.3g})"
