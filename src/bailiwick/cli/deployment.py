@@ -34,7 +34,9 @@ def list_deployments(
         print_json([deployment_document(made) for made in found])
         return
     rows = [(made.id, made.version, percent(made.share), _status(made), made.at, made.actor) for made in found]
-    print_table("Deployments", ("deployment", "version", "share", "status", "asked (UTC)", "by"), rows)
+    print_table(
+        "Deployments", ("deployment", "version", "share", "status", "asked (UTC)", "by"), rows, whole=("status",)
+    )
     if any(made.status is DeploymentStatus.WAITING for made in found):
         out.print("Next: [bold]bailiwick deployment approve ID[/], or [bold]bailiwick deployment reject ID[/]")
 
