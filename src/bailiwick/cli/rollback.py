@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bailiwick.cli.console import out, print_json, print_table
+from bailiwick.cli.console import out, print_json
 from bailiwick.cli.context import flags
 from bailiwick.delivery.document import event_document, rollback_document
 from bailiwick.errors import InvalidInput
@@ -47,15 +47,15 @@ def _list(ctx: typer.Context, domain: str | None, limit: int) -> None:
     if flags(ctx).json:
         print_json([event_document(each) for each in found])
         return
-    rows = [
-        (
-            each.at,
-            each.domain,
-            ", ".join(each.removed),
-            "\n".join(f"{percent(weight)} {version}" for version, weight in each.restored.items()),
-            each.rule if each.automatic else f"by hand: {each.actor}",
-            each.reason,
-        )
-        for each in found
-    ]
-    print_table("Rollbacks", ("at (UTC)", "domain", "removed", "restored", "why", "reason"), rows, whole=("restored",))
+    for each in found:
+        how = "by itself" if each.automatic else f"by {each.actor}"
+        out.print(f"[bold]{each.at:%Y-%m-%d %H:%M:%S}Z  {each.domain}[/]  {how}", soft_wrap=True)
+        back = ", ".join(f"{percent(weight)} {version}" for version, weight in each.restored.items())
+        out.print(f"  out   {', '.join(each.removed)}\n  back  {back}", soft_wrap=True)
+        if each.reason:
+            out.print(f"  why   {each.reason}", markup=False, soft_wrap=True)
+        if each.metric is not None:
+            numbers = f"{each.current:.4g} of {each.samples}, against {each.baseline:.4g} of {each.baseline_samples}"
+            out.print(f"  rule  {each.rule}: {each.metric} {numbers}", markup=False, soft_wrap=True)
+    if not found:
+        out.print("Nothing was rolled back yet.")
