@@ -39,6 +39,7 @@ _ROUTERS = [
     "bailiwick.api.models",
     "bailiwick.api.deployments",
     "bailiwick.api.rollouts",
+    "bailiwick.api.gates",
     "bailiwick.api.traffic",
     "bailiwick.api.privacy",
     "bailiwick.api.metrics",
