@@ -328,6 +328,8 @@ class DeliveryService:
     ) -> None:
         """Say of the deployments of a rollout that has ended what became of them.
 
+        Where the version was rolled back, experiments that send users to it are paused, as by `rollback`.
+
         Args:
             connection: of the unit that ends it.
             domain: of the rollout.
@@ -341,6 +343,8 @@ class DeliveryService:
             self._set_status(connection, latest[leaving], status, actor)
         if promoted is not None and promoted in latest:
             self._set_status(connection, latest[promoted], DeploymentStatus.PROMOTED, actor)
+        if status is DeploymentStatus.ROLLED_BACK and self._on_removed:
+            self._on_removed(connection, domain, {leaving}, actor)
 
     def require_servable(self, domain: str, version: ModelVersion) -> None:
         """Refuse what could not be served.
