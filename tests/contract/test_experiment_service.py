@@ -317,6 +317,16 @@ def test_rollback__of_a_version_that_an_arm_shows__pauses_the_experiment_at_once
     assert trials.experiments.get("other").state is State.RUNNING
 
 
+def test_rollout__that_rolls_a_version_back__pauses_the_experiment_too(trials: Trials) -> None:
+    trials.estate.rollout("v1", "v2", share=5000)
+    id = trials.started()
+    with trials.estate.traffic.changing() as connection:
+        trials.estate.delivery.conclude(
+            connection, "cards", leaving="v2", status=DeploymentStatus.ROLLED_BACK, promoted=None, actor=ADA
+        )
+    assert trials.experiments.get(id).state is State.PAUSED
+
+
 def test_archived_domain__pauses_and_lets_nothing_start(trials: Trials) -> None:
     id = trials.started()
     trials.experiments.create(a_design(id="second"), actor=ADA)

@@ -68,6 +68,7 @@ class DeliveryService:
         self._database = database
         self._clock = clock
         self._traffic = traffic
+        self._on_removed = on_removed
         self._versions = versions
         self._versions_of = versions_of
         self.policies = GatePolicies(database, audit, clock, environment, domains)
@@ -377,6 +378,8 @@ class DeliveryService:
     ) -> None:
         """Say of the deployments of a rollout that has ended what became of them.
 
+        Where the version was rolled back, experiments that send users to it are paused, as by `rollback`.
+
         Args:
             connection: of the unit that ends it.
             domain: of the rollout.
@@ -390,6 +393,8 @@ class DeliveryService:
             self._records.set_status(connection, latest[leaving], status, actor)
         if promoted is not None and promoted in latest:
             self._records.set_status(connection, latest[promoted], DeploymentStatus.PROMOTED, actor)
+        if status is DeploymentStatus.ROLLED_BACK and self._on_removed:
+            self._on_removed(connection, domain, {leaving}, actor)
 
     def require_servable(self, domain: str, version: ModelVersion) -> None:
         """Refuse what could not be served.
