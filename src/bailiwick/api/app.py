@@ -45,6 +45,7 @@ _ROUTERS = [
     "bailiwick.api.observations",
     "bailiwick.api.audit",
     "bailiwick.api.privacy_releases",
+    "bailiwick.api.privacy_plans",
     "bailiwick.api.experiments",
     "bailiwick.api.holdout",
 ]
