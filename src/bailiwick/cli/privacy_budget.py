@@ -118,13 +118,13 @@ def show(
         return
     found = _one(ctx, key)
     for name in ("unit", "adjacency", "currency", "reset_policy"):
-        out.print(f"[dim]{name:14}[/] {found[name]}", markup=True)
+        out.print(f"[dim]{name:16}[/] {found[name]}", markup=True)
     for name in ("cap", "used", "held", "remaining"):
-        out.print(f"[dim]{name:14}[/] {found[name]['amount']}, delta {found[name]['delta']}")
+        out.print(f"[dim]{name:16}[/] {found[name]['amount']}, delta {found[name]['delta']}")
     for name, value in found["settings"].items():
         if value:
-            out.print(f"[dim]{name:14}[/] {value}", soft_wrap=True)
-    out.print(f"[dim]{'verified':14}[/] the balance follows from all {found['entries']} entries, whose hashes hold")
+            out.print(f"[dim]{name:16}[/] {value}", soft_wrap=True)
+    out.print(f"[dim]{'verified':16}[/] the balance follows from all {found['entries']} entries, whose hashes hold")
     print_table(
         "Newest entries",
         ("#", "at", "what", "charge", "used +", "held +", "who"),

@@ -92,7 +92,7 @@ def plan(
             settings=parse_family_settings(setting or []),
             namespace=namespace,
         )
-        following = f"bailiwick train {train} --private"
+        following = f"bailiwick train {train} --dataset {dataset} --private"
     elif metrics:
         quote = root.platform.private_metrics.quote(
             root.platform.registry.resolve(metrics).id,
