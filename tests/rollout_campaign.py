@@ -25,6 +25,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import servers
 from deliveries import GOOD
 from serving import ADA, TEXTS, Fleet, ServerProcess
 
@@ -223,6 +224,19 @@ class Campaign:
             else:
                 self._kill_gateway(which)
             self.counts.kills[kind] += 1
+
+    def restart(self, postgres: servers.OwnPostgres, redis: servers.OwnRedis) -> None:
+        """Crash the database for two seconds amid the rollout, then the cache."""
+        time.sleep(self._random.uniform(0.5, 1.5))
+        postgres.stop()
+        time.sleep(2)
+        postgres.start()
+        self.counts.kills["PostgreSQL restart"] += 1
+        time.sleep(self._random.uniform(0.5, 1.5))
+        redis.stop()
+        time.sleep(1)
+        redis.start()
+        self.counts.kills["Redis restart"] += 1
 
     def _kill_gateway(self, which: int) -> None:
         dying = self.gateways[which]
@@ -428,3 +442,29 @@ def campaign(home: Path, seed: int, *, kills: Sequence[int]) -> tuple[Counts, li
         return run.counts, run.violations()
     finally:
         run.close()
+
+
+def restart_campaign(home: Path, seed: int) -> tuple[Counts, list[str]]:
+    """A rollout of a good and of a bad version, with PostgreSQL and Redis crashed and started again in each.
+
+    Raises:
+        servers.CannotRun: a server's package is missing.
+    """
+    redis, postgres = servers.OwnRedis(), servers.OwnPostgres(home / "pg")
+    named = {"BAILIWICK_DATABASE_URL": postgres.url, "BAILIWICK_REDIS_URL": redis.url}
+    os.environ.update(named)
+    try:
+        run = Campaign(home / "home", seed)
+        try:
+            with run.users():
+                for shuffled in (False, True):
+                    run.roll_out(shuffled=shuffled, meanwhile=partial(run.restart, postgres, redis))
+                run.abort_by_hand()
+            return run.counts, run.violations()
+        finally:
+            run.close()
+    finally:
+        for name in named:
+            del os.environ[name]
+        postgres.close()
+        redis.close()
