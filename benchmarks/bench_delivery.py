@@ -13,11 +13,14 @@ metrics, Kayenta's judge), ``--all``. Each part replaces its own records in ``re
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,14 +38,18 @@ from benchmarks.delivery.world import HARMS, Releases, World
 from benchmarks.records import RESULTS, publish, record
 
 RATES = (0.1, 1.0, 10.0, 100.0)
+GOALS = (("excess", 90.0, "excess failures"), ("half", 75.0, "bad at half"))
 GOAL_RATES = (1.0, 10.0, 100.0)  # at 0.1 requests a second a day holds too few requests to prove much of anything
 SHARES_BAD = (0.05, 0.2, 0.4)
-SEEDS = (11, 12, 13, 14, 15)
+SEEDS = (21, 22, 23, 24, 25)
 CALIBRATION_SEED = 901
 FALSE_ROLLBACKS = 0.02
 
 CANARY_ALPHA: float | None = None  # the product's default
 HOLD_BACK_ALPHA = 0.4  # as eager as its false rollbacks allow, see --calibrate
+STRICTER_STEPS = (*CANARY_STEPS[:2], replace(CANARY_STEPS[2], margin_scale=0.7), CANARY_STEPS[3])
+"""The default, but before 100 % a harm of 0.7 margins must be excluded. Chosen on the calibration seeds: a harm of
+just one margin passes the default's last step in up to 5 % of cases, and one unseen outweighs all others."""
 _CALIBRATED_ALPHAS = (0.05, 0.4)
 
 
@@ -57,7 +64,7 @@ class Size:
     calibration: int
 
 
-FULL = Size(SEEDS, 12, 6, RATES, 400)
+FULL = Size(SEEDS, 8, 4, RATES, 400)
 QUICK = Size(SEEDS[:1], 4, 2, GOAL_RATES, 200)
 TINY = Size(SEEDS[:1], 1, 1, (10.0,), 50)
 
@@ -82,26 +89,30 @@ def ways(rate: float, size: Size) -> dict[str, Callable[[World], Outcomes]]:
         "time-based canary": lambda world: timed(world, by_time, at_once=False)[0],
         "hold-back, same detector": lambda world: controlled(world, HOLD_BACK_STEPS, canary_policy(HOLD_BACK_ALPHA)),
         "canary": lambda world: controlled(world, CANARY_STEPS, canary_policy(CANARY_ALPHA)),
+        "stricter canary": lambda world: controlled(world, STRICTER_STEPS, canary_policy(CANARY_ALPHA)),
     }
 
 
-BASELINE, OURS = "hold-back, same detector", "canary"
+BASELINE, OURS = "hold-back, same detector", ("canary", "stricter canary")
 
 
 def measure(size: Size) -> dict[float, dict[str, Outcomes]]:
-    """The outcomes of every way at every rate, over all seeds."""
-    found: dict[float, dict[str, Outcomes]] = {}
-    for rate in size.rates:
-        begun = time.process_time()
-        # a day at a tenth of a request per second is the dearest and the least telling
-        harms = (
-            harms_of(size.good, size.of_each_harm) if rate >= 1 else harms_of(size.good // 2, size.of_each_harm // 2)
-        )
-        found[rate] = {
-            name: figures.merged([release(World(Releases(rate, harms, seed))) for seed in size.seeds])
-            for name, release in ways(rate, size).items()
-        }
-        print(f"{rate:g} requests/s: {time.process_time() - begun:.0f} CPU s", file=sys.stderr, flush=True)
+    """The outcomes of every way at every rate, over all seeds; each rate in a process of its own."""
+    with ProcessPoolExecutor(max_workers=len(size.rates)) as pool:
+        return dict(zip(size.rates, pool.map(partial(measure_rate, size=size), size.rates), strict=True))
+
+
+def measure_rate(rate: float, size: Size) -> dict[str, Outcomes]:
+    """The outcomes of every way at one rate."""
+    begun = time.process_time()
+    # a day at a tenth of a request per second is the dearest to simulate and the least telling
+    seeds = size.seeds if rate >= 1 else size.seeds[:3]
+    harms = harms_of(size.good, size.of_each_harm)
+    found = {
+        name: figures.merged([release(World(Releases(rate, harms, seed))) for seed in seeds])
+        for name, release in ways(rate, size).items()
+    }
+    print(f"{rate:g} requests/s: {time.process_time() - begun:.0f} CPU s", file=sys.stderr, flush=True)
     return found
 
 
@@ -111,18 +122,18 @@ def records_of(found: dict[float, dict[str, Outcomes]]) -> list[dict[str, Any]]:
     for rate, by_way in found.items():
         at = f"{rate:g} req/s"
         has_goal = rate in GOAL_RATES
-        for what, goal, words in (("excess", 90.0, "excess failures"), ("half", 75.0, "bad at half")):
+        for way, (what, goal, words) in itertools.product(OURS, GOALS):
             for share in SHARES_BAD if what == "half" else (0.2,):
-                estimate, low, high = figures.reduction(by_way[OURS], by_way[BASELINE], share, what, 1)
+                estimate, low, high = figures.reduction(by_way[way], by_way[BASELINE], share, what, 1)
                 given = f", {share:.0%} bad" if what == "half" else ""
-                name = f"{at}: fewer {words} than hold-back{given}"
+                name = f"{at}, {way}: fewer {words} than hold-back{given}"
                 rows.append(record(f"{name}, estimate", 100 * estimate, "%", better="higher"))
                 rows.append(
                     record(f"{name}, lower 95 %", 100 * low, "%", better="higher", goal=goal if has_goal else None)
                 )
                 rows.append(record(f"{name}, upper 95 %", 100 * high, "%", better="higher"))
         for name, outcomes in by_way.items():
-            rows += _of_way(f"{at}, {name}", outcomes, name == OURS)
+            rows += _of_way(f"{at}, {name}", outcomes, name in OURS)
     return rows + _false_rollbacks(found)
 
 

@@ -92,14 +92,14 @@ class Counts:
         requests: of users, answered with 200.
         moved: of these, asked again at the other gateway since their own was killed under them.
         failed: why requests failed, if any did.
-        refused_feedback: opinions that the server refused, while its database was away.
+        opinions: what the server said to each opinion on an answer, by status; 0: it was gone.
         applied_s: seconds from the last plan of a rollout until every living gateway served it.
     """
 
     requests: int = 0
     moved: int = 0
     failed: list[str] = field(default_factory=list)
-    refused_feedback: int = 0
+    opinions: Counter[int] = field(default_factory=Counter)
     kills: Counter[str] = field(default_factory=Counter)
     endings: Counter[str] = field(default_factory=Counter)
     second_starts_refused: int = 0
@@ -293,17 +293,17 @@ class Campaign:
                     self._answered(moved, self._opinion(gateway, request, right))
                 break
 
-    def _opinion(self, gateway: ServerProcess, request: str, right: bool) -> bool:
-        """Give feedback; whether it was taken. An opinion is no request of a user: it may be given again."""
+    def _opinion(self, gateway: ServerProcess, request: str, right: bool) -> int:
+        """Give feedback; its status. An opinion waits for the database, so it is not counted as a user's request."""
         with contextlib.suppress(OSError, http.client.HTTPException):
-            return _post(gateway, "/v1/feedback", {"request_id": request, "value": right})[0] < 300
-        return False
+            return _post(gateway, "/v1/feedback", {"request_id": request, "value": right})[0]
+        return 0
 
-    def _answered(self, moved: bool, heard: bool) -> None:
+    def _answered(self, moved: bool, said: int) -> None:
         with self._lock:
             self.counts.requests += 1
             self.counts.moved += moved
-            self.counts.refused_feedback += not heard
+            self.counts.opinions[said] += 1
 
     def _fail(self, why: str) -> None:
         with self._lock:

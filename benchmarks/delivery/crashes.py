@@ -55,7 +55,12 @@ def _told(name: str, counts: Counts, violations: list[str]) -> list[dict[str, An
         ("failed requests", len(counts.failed), 0.0),
         ("requests answered", counts.requests, None),
         ("requests asked again at the other gateway", counts.moved, None),
-        ("opinions refused or lost with a gateway", counts.refused_feedback, None),
+        ("opinions on answers, taken", sum(n for said, n in counts.opinions.items() if 200 <= said < 300), None),
+        (
+            "opinions on answers, refused for now or lost",
+            sum(n for said, n in counts.opinions.items() if said < 200 or said >= 300),
+            None,
+        ),
         *((_KINDS.get(kind, kind), number, None) for kind, number in sorted(counts.kills.items())),
         *((f"rollouts {ending}", number, None) for ending, number in sorted(counts.endings.items())),
         ("second starts refused", counts.second_starts_refused, None),
