@@ -183,7 +183,8 @@ class DeliveryService:
             break_glass: deploy although the domain is frozen; needs the reason.
 
         Returns:
-            The deployment: ``waiting`` for more, ``deployed``, or ``voided`` with its ``outcome``.
+            The deployment: ``waiting`` for more, ``deployed``, ``approved`` where a rollout may now be started, or
+            ``voided`` with its ``outcome``.
 
         Raises:
             NotFound: there is none of that id.
@@ -193,7 +194,7 @@ class DeliveryService:
         return self._approving.approve(id, actor, break_glass=break_glass)
 
     def reject(self, id: str, *, actor: Actor) -> Deployment:
-        """Refuse a deployment that waits. Who asked for it may do so too.
+        """Refuse a deployment that waits, or a rollout that may begin. Who asked for it may do so too.
 
         Raises:
             NotFound: there is none of that id.
