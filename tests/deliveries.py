@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from bailiwick.clock import Clock
-from bailiwick.delivery.service import DeliveryService, Removed
+from bailiwick.delivery.rolling_back import Removed
+from bailiwick.delivery.service import DeliveryService
 from bailiwick.domains.model import Domain, DomainRevision, Lifecycle
 from bailiwick.errors import NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
@@ -27,7 +29,7 @@ def version(name: str, **metrics: float) -> ModelVersion:
 class Estate:
     """The delivery of one domain, `cards`, with versions v1 to v9, and `bad` whose accuracy is 0.4."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, **options: Any) -> None:
         self.registered = {"bad": version("bad", accuracy=0.4)}
         self.registered.update({f"v{number}": version(f"v{number}") for number in range(1, 10)})
         self.lifecycle = Lifecycle.ACTIVE
@@ -43,6 +45,7 @@ class Estate:
             self._versions_of,
             self.domain,
             on_removed=lambda *told: self.on_removed(*told),
+            **options,
         )
 
     def domain(self, domain: str) -> DomainRevision:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from bailiwick.metrics.prometheus import Family
     from bailiwick.metrics.service import MetricsService
     from bailiwick.privacy.service import PrivacyService
+    from bailiwick.registry.model import ModelVersion
     from bailiwick.registry.service import RegistryService
     from bailiwick.storage.upkeep import Upkeep
     from bailiwick.traffic.gateway_reports import GatewayReports
@@ -48,8 +49,19 @@ if TYPE_CHECKING:
     from bailiwick.training.private import PrivateTrainingService
     from bailiwick.training.service import TrainingService
 
-_UPKEEP = ("rollout_upkeep", "experiments_upkeep", "metrics_upkeep", "notifications_upkeep", "audit_upkeep")
+_UPKEEP = (
+    "rollout_upkeep",
+    "delivery_watch",
+    "experiments_upkeep",
+    "metrics_upkeep",
+    "notifications_upkeep",
+    "audit_upkeep",
+)
 """Loops that a server runs; each under a lease of its own, so that none waits for another."""
+
+
+WATCH_INTERVAL_S = 2.0
+"""How often young deployments are looked at."""
 
 
 class Platform:
@@ -226,6 +238,7 @@ class Platform:
     @cached_property
     def delivery(self) -> DeliveryService:
         """Deployments, promotions and rollbacks."""
+        from bailiwick.delivery.live import LiveMetrics
         from bailiwick.delivery.service import DeliveryService
 
         return DeliveryService(
@@ -240,7 +253,20 @@ class Platform:
             on_removed=lambda connection, domain, versions, actor: self.experiments.pause_arms(
                 connection, domain, versions, actor=actor
             ),
+            environment=self.settings.environment,
+            live=LiveMetrics(lambda: self.metrics),
+            compare=lambda champion, version, dataset: self.evaluation.compare(champion, version, dataset),
+            authors=self._authors,
         )
+
+    def _authors(self, version: ModelVersion) -> list[str]:
+        """Who trained a version."""
+        if version.training_run is None:
+            return []
+        try:
+            return [self.training.get(version.training_run).started_by]
+        except NotFound:  # the run was made in another database
+            return []
 
     @cached_property
     def metrics(self) -> MetricsService:
@@ -462,6 +488,13 @@ class Platform:
 
         tick = Chore("rollouts", lambda: self.rollout_controller.tick(self.clock.now()), 1.0)
         return Upkeep(None, "rollouts.upkeep", [tick])
+
+    @cached_property
+    def delivery_watch(self) -> Upkeep:
+        """Takes degraded deployments back in the background once it is started, in one process of many."""
+        from bailiwick.storage.upkeep import Chore, Upkeep
+
+        return Upkeep(self.leases, "delivery.watch", [Chore("watch", self.delivery.watch, WATCH_INTERVAL_S)])
 
     def close(self) -> None:
         """Give back every connection that was opened."""

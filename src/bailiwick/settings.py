@@ -52,6 +52,9 @@ class Settings(BaseSettings):
         None,
         description="16 to 64 characters that key the digests of users in logs; unset: kept in the database",
     )
+    environment: str = Field(
+        "production", pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="whose gate policies deployments are judged by"
+    )
     extraction_root: Path | None = Field(
         None, description="folder below which the REST interface may read files; unset: it reads none"
     )

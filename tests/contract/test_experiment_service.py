@@ -18,7 +18,7 @@ from bailiwick.experiments.export import export_lines
 from bailiwick.experiments.model import State, Verdict
 from bailiwick.experiments.store import experiment
 from bailiwick.governance.audit import Actor, audit_entry
-from bailiwick.metrics import experiment_store
+from bailiwick.metrics.experiment_store import tables
 from bailiwick.storage.database import Database
 from bailiwick.traffic.model import Arm
 
@@ -307,7 +307,7 @@ def test_rollback__of_a_version_that_an_arm_shows__pauses_the_experiment_at_once
     trials.experiments.pause("other", actor=ADA)
     trials.experiments.resume(id, actor=ADA)
     done = trials.estate.delivery.rollback("cards", actor=NOBODY)
-    assert (done.removed, done.paused) == (["v2"], (id,))
+    assert (done.removed, done.paused) == (("v2",), (id,))
     assert trials.experiments.get(id).state is State.PAUSED and trials.estate.traffic.experiments("cards") == ()
     [newest, *_] = trials.estate.audit.entries(limit=1)
     assert (newest.action, newest.reason) == ("experiment.pause", "v2 was taken out of service")
@@ -315,6 +315,16 @@ def test_rollback__of_a_version_that_an_arm_shows__pauses_the_experiment_at_once
     trials.estate.delivery.deploy("cards", "v4", actor=ADA)
     assert trials.estate.delivery.rollback("cards", actor=ADA).paused == ()  # v4 is no arm of it
     assert trials.experiments.get("other").state is State.RUNNING
+
+
+def test_rollout__that_rolls_a_version_back__pauses_the_experiment_too(trials: Trials) -> None:
+    trials.estate.rollout("v1", "v2", share=5000)
+    id = trials.started()
+    with trials.estate.traffic.changing() as connection:
+        trials.estate.delivery.conclude(
+            connection, "cards", leaving="v2", status=DeploymentStatus.ROLLED_BACK, promoted=None, actor=ADA
+        )
+    assert trials.experiments.get(id).state is State.PAUSED
 
 
 def test_archived_domain__pauses_and_lets_nothing_start(trials: Trials) -> None:
@@ -365,7 +375,7 @@ def test_archive__forgets_the_units_and_keeps_the_results(trials: Trials, databa
     [archived, *_] = trials.estate.audit.entries(limit=1)
     assert archived.after["units_forgotten"] == 300  # type: ignore[index]
     with database.read() as connection:
-        for table in (experiment_store.experiment_unit, experiment_store.experiment_covariate):
+        for table in (tables.experiment_unit, tables.experiment_covariate):
             assert connection.execute(select(table)).first() is None
     trials.metrics.feedback("request-1", value=0)
     assert trials.analyst.report(id).analysis.primary == before.primary  # late feedback counts no more
@@ -387,7 +397,7 @@ def test_start__refused__agrees_nothing_with_the_metrics(trials: Trials, databas
     with pytest.raises(Conflict):
         trials.experiments.start("second", actor=ADA)
     with database.read() as connection:
-        terms = experiment_store.experiment_terms.c
+        terms = tables.experiment_terms.c
         assert list(connection.scalars(select(terms.experiment))) == ["new-model"]
 
 

@@ -39,6 +39,7 @@ _ROUTERS = [
     "bailiwick.api.models",
     "bailiwick.api.deployments",
     "bailiwick.api.rollouts",
+    "bailiwick.api.gates",
     "bailiwick.api.traffic",
     "bailiwick.api.privacy",
     "bailiwick.api.metrics",
@@ -47,6 +48,7 @@ _ROUTERS = [
     "bailiwick.api.privacy_releases",
     "bailiwick.api.shadow",
     "bailiwick.api.webhooks",
+    "bailiwick.api.privacy_plans",
     "bailiwick.api.experiments",
     "bailiwick.api.holdout",
 ]

@@ -54,7 +54,7 @@ def create(
     ctx: typer.Context,
     id: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="Its id: letters, digits, - and _.")] = None,
     domain: Annotated[str | None, typer.Argument(help="Whose traffic.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A TOML or JSON file with the whole design instead.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A whole design instead: TOML, or JSON (.json). No YAML.")] = None,
     metric: Annotated[
         str | None, typer.Option(help="Primary metric; METRIC:lower or METRIC:higher says what is good.")
     ] = None,

@@ -78,7 +78,7 @@ def print_frame(report: Report) -> None:
     with out.capture() as captured:
         print_report(report)
     lines = fitting(captured.get().splitlines(), out.height)
-    out.file.write("\x1b[H" + "\x1b[K\r\n".join(lines) + "\x1b[K\x1b[J")
+    out.file.write("\x1b[H" + "\x1b[K\n".join(lines) + "\x1b[K\x1b[J")
     out.file.flush()
 
 

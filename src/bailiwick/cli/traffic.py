@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 from rich.markup import escape
@@ -12,7 +12,10 @@ from rich.markup import escape
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.cli.shadow import shadow
+from bailiwick.delivery.document import served_document
+from bailiwick.delivery.model import ServedVersion
 from bailiwick.errors import InvalidInput, NotFound
+from bailiwick.governance.audit import Actor
 from bailiwick.traffic.document import plan_document, record_document
 from bailiwick.traffic.layers import choosing_versions, width
 from bailiwick.traffic.model import SLOTS, PlanRecord, TrafficPlan
@@ -23,9 +26,18 @@ app = typer.Typer(add_completion=False, help="Show and shift the traffic between
 
 Domain = Annotated[str, typer.Argument(help="A domain's id.")]
 Reason = Annotated[str | None, typer.Option(help="Why, for the audit trail.")]
+BreakGlass = Annotated[bool, typer.Option("--break-glass", help="Although the domain is frozen; needs --reason.")]
 Revision = Annotated[
     int | None, typer.Option(help="Change only if the plan still has this revision (see `traffic show`).")
 ]
+
+
+class Options(TypedDict):
+    """What every change of traffic takes."""
+
+    actor: Actor
+    expected_revision: int | None
+    break_glass: bool
 
 
 @app.command()
@@ -75,13 +87,19 @@ def shift(
     ],
     reason: Reason = None,
     revision: Revision = None,
+    break_glass: BreakGlass = False,
 ) -> None:
     """Give deployed versions new shares. As few users as possible change their version."""
-    delivery, actor = flags(ctx).platform.delivery, flags(ctx).actor(reason)
+    delivery = flags(ctx).platform.delivery
+    options: Options = {
+        "actor": flags(ctx).actor(reason),
+        "expected_revision": revision,
+        "break_glass": break_glass,
+    }
     if len(weights) == 1 and "=" not in weights[0]:
-        plan = delivery.share(domain, parse_percent(weights[0]), actor=actor, expected_revision=revision)
+        plan = delivery.share(domain, parse_percent(weights[0]), **options)
     else:
-        plan = delivery.shift(domain, parse_weights(weights), actor=actor, expected_revision=revision)
+        plan = delivery.shift(domain, parse_weights(weights), **options)
     _print_plan(ctx, plan)
 
 
@@ -92,10 +110,11 @@ def promote(
     version: Annotated[str | None, typer.Argument(help="Default: the one that was deployed last.")] = None,
     reason: Reason = None,
     revision: Revision = None,
+    break_glass: BreakGlass = False,
 ) -> None:
     """Give one of the versions in service all the traffic."""
     plan = flags(ctx).platform.delivery.promote(
-        domain, version, actor=flags(ctx).actor(reason), expected_revision=revision
+        domain, version, actor=flags(ctx).actor(reason), expected_revision=revision, break_glass=break_glass
     )
     _print_plan(ctx, plan)
 
@@ -127,21 +146,25 @@ def at(
     domain: Domain,
     instant: Annotated[str, typer.Argument(help="ISO 8601, UTC unless it says otherwise; or `now`.")],
 ) -> None:
-    """What served at an instant, and who put it there."""
+    """What served at an instant: versions, artefacts, and on whose word."""
     platform = flags(ctx).platform
     asked = platform.clock.now() if instant == "now" else _instant(instant)
-    record = platform.traffic.plan_at(domain, asked)
-    if record is None:
+    served = platform.delivery.served_at(domain, asked)
+    if not served:
         raise NotFound(
             f"nothing was deployed in {domain!r} at {asked.isoformat()}",
             what="domain",
             requested=domain,
             remedy=f"see `bailiwick traffic history {domain}`",
         )
+    record = platform.traffic.plan_at(domain, asked)
+    assert record is not None
     if flags(ctx).json:
-        print_json(record_document(record))
+        print_json({**record_document(record), "served": [served_document(each) for each in served]})
         return
     _print_records(f"{domain} at {asked:%Y-%m-%d %H:%M:%S}Z", [record])
+    for each in served:
+        _print_served(each)
 
 
 @app.command()
@@ -252,3 +275,14 @@ def _change(record: PlanRecord) -> str:
     restored = f" to revision {record.restores}" if record.restores else ""
     reason = f": {record.reason}" if record.reason else ""
     return f"{record.change.removeprefix('traffic.')}{restored} by {record.actor}{reason}"
+
+
+def _print_served(served: ServedVersion) -> None:
+    made = served.deployment
+    out.print(f"[bold]{percent(served.share)} {served.version}[/]", soft_wrap=True)
+    if made is None:
+        out.print("  no deployment put it there", soft_wrap=True)
+        return
+    approved = f", approved by {', '.join(made.approvers)}" if made.approvers else ""
+    out.print(f"  {made.id} by {made.actor}{approved}", markup=False, soft_wrap=True)
+    out.print(f"  artefact {made.artefact_sha256 or 'none: an upstream model'}", soft_wrap=True)
