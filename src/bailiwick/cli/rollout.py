@@ -330,6 +330,8 @@ def _with_steps(
 def _print_waiting(asked: Deployment) -> None:
     people = f"{asked.approvals_needed} approval{'s' * (asked.approvals_needed > 1)}"
     out.print(f"[bold yellow]Waiting[/] for {people} until {asked.expires_at:%Y-%m-%d %H:%M}Z. Traffic is as it was.")
+    if asked.outcome is not None:
+        out.print(f"  again, since {asked.outcome}", markup=False)
     out.print(f"  next, by somebody else: bailiwick deployment approve {asked.id}", soft_wrap=True)
     out.print("  and then the same command again", soft_wrap=True)
 
