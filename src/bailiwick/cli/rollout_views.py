@@ -166,7 +166,7 @@ def show_summary(made: Summary) -> None:
     """How rollouts have gone."""
     decided = made.succeeded + made.aborted
     rate = "none was decided yet" if made.failure_rate is None else f"{made.failure_rate:.0%} of {decided} taken back"
-    out.print(f"[bold]{made.active + decided + made.superseded} rollouts[/]: {rate}")
+    out.print(f"[bold]Rollouts: {made.active + decided + made.superseded}[/]; {rate}")
     out.print(
         f"  ended     {made.succeeded} succeeded, {made.aborted} aborted, {made.superseded} superseded; "
         f"{made.active} under way"
