@@ -18,7 +18,7 @@ from bailiwick.experiments.export import export_lines
 from bailiwick.experiments.model import State, Verdict
 from bailiwick.experiments.store import experiment
 from bailiwick.governance.audit import Actor, audit_entry
-from bailiwick.metrics import experiment_store
+from bailiwick.metrics.experiment_store import tables
 from bailiwick.storage.database import Database
 from bailiwick.traffic.model import Arm
 
@@ -307,7 +307,7 @@ def test_rollback__of_a_version_that_an_arm_shows__pauses_the_experiment_at_once
     trials.experiments.pause("other", actor=ADA)
     trials.experiments.resume(id, actor=ADA)
     done = trials.estate.delivery.rollback("cards", actor=NOBODY)
-    assert (done.removed, done.paused) == (["v2"], (id,))
+    assert (done.removed, done.paused) == (("v2",), (id,))
     assert trials.experiments.get(id).state is State.PAUSED and trials.estate.traffic.experiments("cards") == ()
     [newest, *_] = trials.estate.audit.entries(limit=1)
     assert (newest.action, newest.reason) == ("experiment.pause", "v2 was taken out of service")
@@ -375,7 +375,7 @@ def test_archive__forgets_the_units_and_keeps_the_results(trials: Trials, databa
     [archived, *_] = trials.estate.audit.entries(limit=1)
     assert archived.after["units_forgotten"] == 300  # type: ignore[index]
     with database.read() as connection:
-        for table in (experiment_store.experiment_unit, experiment_store.experiment_covariate):
+        for table in (tables.experiment_unit, tables.experiment_covariate):
             assert connection.execute(select(table)).first() is None
     trials.metrics.feedback("request-1", value=0)
     assert trials.analyst.report(id).analysis.primary == before.primary  # late feedback counts no more
@@ -397,7 +397,7 @@ def test_start__refused__agrees_nothing_with_the_metrics(trials: Trials, databas
     with pytest.raises(Conflict):
         trials.experiments.start("second", actor=ADA)
     with database.read() as connection:
-        terms = experiment_store.experiment_terms.c
+        terms = tables.experiment_terms.c
         assert list(connection.scalars(select(terms.experiment))) == ["new-model"]
 
 

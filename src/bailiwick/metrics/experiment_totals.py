@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 
 from bailiwick.clock import Clock
 from bailiwick.errors import Conflict, InvalidInput
-from bailiwick.metrics import experiment_store as store
 from bailiwick.metrics.events import EventPage, LoggedOutcome
-from bailiwick.metrics.experiment_store import Judgement
+from bailiwick.metrics.experiment_store import event_rows, feedback_rows, tables, total_rows, unit_rows
+from bailiwick.metrics.experiment_store.feedback_rows import Judgement
 from bailiwick.metrics.exposures import ArmTotals, ArmUnits
 from bailiwick.metrics.model import TallyCounts
 from bailiwick.metrics.tally import Tally, UnitKey
@@ -86,7 +86,7 @@ class ExperimentTotals:
         """The key of the digests of units."""
         if self._unit_key is None:
             with self._database.write() as connection:
-                self._unit_key = store.secret(connection, "unit_key", secrets.token_bytes(32))
+                self._unit_key = tables.secret(connection, "unit_key", secrets.token_bytes(32))
         return self._unit_key
 
     def tally(self, limit: int = TALLY_LIMIT) -> TallyCounts:
@@ -96,7 +96,7 @@ class ExperimentTotals:
             How much was taken in. Fewer events than ``limit``: there is nothing more just now.
         """
         with self._database.read() as connection:
-            if not store.is_behind(connection):
+            if not event_rows.is_behind(connection):
                 return TallyCounts()
         with self._database.write(durable=False) as connection:
             return _tally(connection, limit)
@@ -106,19 +106,19 @@ class ExperimentTotals:
         done = TallyCounts()
         while True:
             with self._database.read() as connection:
-                if not store.is_behind(connection):
+                if not event_rows.is_behind(connection):
                     return done
             done += self.tally()
 
     def arm_totals(self, experiment: str) -> Sequence[ArmTotals]:
         """The totals by epoch, arm and metric, as of the last tally."""
         with self._database.read() as connection:
-            return store.arm_totals(connection, experiment)
+            return total_rows.arm_totals(connection, experiment)
 
     def arm_units(self, experiment: str) -> Sequence[ArmUnits]:
         """How many units entered by epoch and arm, as of the last tally."""
         with self._database.read() as connection:
-            return store.arm_units(connection, experiment)
+            return total_rows.arm_units(connection, experiment)
 
     def set_feedback_window(self, experiment: str, window: timedelta) -> None:
         """Count feedback that comes within this time after the exposure; 7 days where nothing is set.
@@ -161,7 +161,7 @@ class ExperimentTotals:
                 allowed="two instants with time zone, the first before the second, both past",
             )
         with self._database.read() as connection:
-            return Covariates(since, until, store.unit_means(connection, since, until, domain))
+            return Covariates(since, until, unit_rows.unit_means(connection, since, until, domain))
 
     def agree(
         self,
@@ -183,10 +183,10 @@ class ExperimentTotals:
                     requested=str(window),
                     allowed=f"more than 0, at most {self._events_kept} (exposures are forgotten then)",
                 )
-            store.write_window(connection, experiment, window)
+            feedback_rows.write_window(connection, experiment, window)
         if covariates is not None:
-            store.lock(connection, "tally")
-            if store.has_units(connection, experiment):
+            tables.lock(connection, "tally")
+            if unit_rows.has_units(connection, experiment):
                 raise Conflict(
                     f"units have entered experiment {experiment!r} already",
                     what="experiment",
@@ -194,7 +194,7 @@ class ExperimentTotals:
                     remedy="covariates are set before the first exposure",
                 )
             given = covariates.means, covariates.since, covariates.until
-            store.write_covariates(connection, experiment, *given, FEEDBACK_WINDOW)
+            unit_rows.write_covariates(connection, experiment, *given, FEEDBACK_WINDOW)
 
     def past_units(self, domain: str, metric: str, since: datetime) -> PastUnits | None:
         """What a metric showed per unit lately: of the newest 200,000 requests; None where no unit is known.
@@ -206,10 +206,10 @@ class ExperimentTotals:
         """
         now = self._clock.now()
         with self._database.read() as connection:
-            oldest = store.newest_requests_since(connection, domain, since, PAST_REQUESTS)
+            oldest = unit_rows.newest_requests_since(connection, domain, since, PAST_REQUESTS)
             if oldest is None:
                 return None
-            sums = store.unit_sums(connection, oldest, now + timedelta(seconds=1), domain)
+            sums = unit_rows.unit_sums(connection, oldest, now + timedelta(seconds=1), domain)
         values = [metrics[metric] for metrics in sums.values() if metric in metrics]
         moments = UnitMoments.of([total for total, _ in values], [float(count) for _, count in values])
         return PastUnits(moments, len(sums), now - oldest)
@@ -219,8 +219,8 @@ class ExperimentTotals:
 
         Late feedback on it no longer counts. Returns how many units.
         """
-        store.lock(connection, "tally")
-        return store.forget(connection, experiment)
+        tables.lock(connection, "tally")
+        return unit_rows.forget(connection, experiment)
 
     def events(self, experiment: str, *, after: str = "", limit: int = 1_000) -> EventPage:
         """A page of the log of exposures with their outcomes, and the feedback on them as it stands now.
@@ -237,8 +237,8 @@ class ExperimentTotals:
         """
         marks = _marks(after)
         with self._database.read() as connection:
-            found, moved = store.events_after(connection, experiment, marks, max(1, limit))
-            values = store.feedback_values(connection, {each.request_id for each in found if each.request_id})
+            found, moved = event_rows.events_after(connection, experiment, marks, max(1, limit))
+            values = event_rows.feedback_values(connection, {each.request_id for each in found if each.request_id})
         lines = tuple(LoggedOutcome(each, values.get(each.request_id or "", {})) for each in found)
         return EventPage(lines, base64.urlsafe_b64encode(json.dumps(moved).encode()).decode())
 
@@ -252,34 +252,34 @@ class ExperimentTotals:
     def purge(self) -> int:
         """Forget events that are old and in the totals; the totals stay. Returns how many."""
         with self._database.write(durable=False) as connection:
-            kept = max(self._events_kept, FEEDBACK_WINDOW, store.longest_window(connection))
-            purged = store.purge_events(connection, self._clock.now() - kept)
-            store.purge_writers(connection, self._clock.now() - kept)
+            kept = max(self._events_kept, FEEDBACK_WINDOW, feedback_rows.longest_window(connection))
+            purged = event_rows.purge_events(connection, self._clock.now() - kept)
+            event_rows.purge_writers(connection, self._clock.now() - kept)
             return purged
 
 
 def _tally(connection: Connection, limit: int) -> TallyCounts:
-    store.lock(connection, "tally")
-    events = store.new_events(connection, limit)
-    store.advance(connection, events)
+    tables.lock(connection, "tally")
+    events = event_rows.new_events(connection, limit)
+    event_rows.advance(connection, events)
     requests = {each.request_id for each in events if each.request_id is not None}
-    requests |= {request_id for request_id, _ in store.take_pending(connection, limit)}
-    judged = store.judgements(connection, requests)
+    requests |= {request_id for request_id, _ in feedback_rows.take_pending(connection, limit)}
+    judged = feedback_rows.judgements(connection, requests)
     keys = {UnitKey(each.experiment, each.unit) for each in events}
-    known = store.units(connection, keys | {UnitKey(each.event.experiment, each.event.unit) for each in judged})
-    tally = Tally(known, store.covariates(connection, keys - known.keys()))
+    known = unit_rows.units(connection, keys | {UnitKey(each.event.experiment, each.event.unit) for each in judged})
+    tally = Tally(known, unit_rows.covariates(connection, keys - known.keys()))
     for event in events:
         tally.expose(event)
     counted = _judge(connection, tally, judged)
-    store.write_units(connection, tally.units())
-    store.add_totals(connection, tally.totals())
-    store.add_arms(connection, tally.arms())
+    unit_rows.write_units(connection, tally.units())
+    total_rows.add_totals(connection, tally.totals())
+    total_rows.add_arms(connection, tally.arms())
     return TallyCounts(len(events), counted)
 
 
 def _judge(connection: Connection, tally: Tally, judged: Sequence[Judgement]) -> int:
     """Apply what feedback changes; a later one that comes too late changes nothing."""
-    windows = store.windows(connection, {each.event.experiment for each in judged}, FEEDBACK_WINDOW)
+    windows = feedback_rows.windows(connection, {each.event.experiment for each in judged}, FEEDBACK_WINDOW)
     applied = [
         each
         for each in judged
@@ -287,7 +287,7 @@ def _judge(connection: Connection, tally: Tally, judged: Sequence[Judgement]) ->
         and each.at - each.event.at <= windows[each.event.experiment]
         and tally.judge(each.event, each.metric, each.counted, each.value)
     ]
-    store.write_counted(connection, applied)
+    feedback_rows.write_counted(connection, applied)
     return len(applied)
 
 

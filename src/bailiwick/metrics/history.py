@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from bailiwick.metrics.experiment_store import insert_or, lock, metric_state
+from bailiwick.metrics.experiment_store.tables import insert_or, lock, metric_state
 from bailiwick.metrics.model import Point, SeriesKey
 from bailiwick.metrics.observations import SHADOW_ARM
 from bailiwick.metrics.resolution import Kept, Resolution, Span

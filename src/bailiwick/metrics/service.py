@@ -11,8 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bailiwick.clock import Clock
 from bailiwick.errors import InvalidInput, Unavailable
-from bailiwick.metrics import experiment_store, history, store
+from bailiwick.metrics import history, store
 from bailiwick.metrics.events import ExposureEvent, digest
+from bailiwick.metrics.experiment_store import event_rows
 from bailiwick.metrics.experiment_totals import TALLY_LIMIT, ExperimentTotals
 from bailiwick.metrics.exposition import families
 from bailiwick.metrics.exposures import ArmTotals, ArmUnits, Exposure
@@ -447,7 +448,7 @@ class MetricsService:
             with self._database.write(durable=False) as connection:
                 store.write_rows(self._database, connection, self._writer, rows)
                 store.write_requests(self._database, connection, requests, key)
-                experiment_store.write_events(connection, self._writer, digested, self._clock.now())
+                event_rows.write_events(connection, self._writer, digested, self._clock.now())
                 store.join_feedback(connection)
             self._purge()
         except SQLAlchemyError as error:
