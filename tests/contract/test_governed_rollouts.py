@@ -89,6 +89,8 @@ def test_start__what_was_agreed_to_has_changed__asks_anew(rollouts: Rollouts, cl
     started = rollouts.service.start("cards", "v2", actor=BOB, force=change == "metrics")
     assert (started.rollout, started.deployment.status) == (None, DeploymentStatus.WAITING)
     assert started.deployment.id != made.id
+    assert started.deployment.outcome is not None
+    assert started.deployment.outcome.startswith(f"the approval of {made.id} is void: ")
     voided = rollouts.estate.delivery.deployment(made.id)
     assert (voided.status, bool(voided.outcome)) == (DeploymentStatus.VOIDED, True)
     assert rollouts.estate.weights() == {"v1": 10_000}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -19,6 +20,7 @@ from bailiwick.delivery.rollout.document import (
     transition_document,
 )
 from bailiwick.delivery.rollout.report import report
+from bailiwick.delivery.rollout.summary import summary
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 from bailiwick.traffic.weights import parse_percent
@@ -109,9 +111,9 @@ def all_rollouts(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     platform: Platform = Depends(platform_of),
 ) -> dict[str, Any]:
-    """Rollouts, the newest first."""
+    """Rollouts, the newest first, and how these have gone all together; medians in seconds."""
     found = platform.rollouts.list(domain, active=active, limit=limit)
-    return {"rollouts": [rollout_document(each) for each in found]}
+    return {"rollouts": [rollout_document(each) for each in found], "summary": asdict(summary(found))}
 
 
 @router.get("/{id}")

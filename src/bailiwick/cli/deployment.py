@@ -50,7 +50,8 @@ def show(ctx: typer.Context, deployment: Id) -> None:
     if flags(ctx).json:
         print_json({**deployment_document(made), "degradation": against})
         return
-    out.print(f"[bold]{made.id}[/]  {made.version} for {_share(made)} of {made.domain}", soft_wrap=True)
+    words = "a rollout" if made.for_rollout else percent(made.share)
+    out.print(f"[bold]{made.id}[/]  {made.version} for {words} of {made.domain}", soft_wrap=True)
     facts = {
         "status": f"{_status(made)}{': ' + made.outcome if made.outcome else ''}",
         "gates": explain(made.gates),
@@ -136,7 +137,7 @@ def _id(ctx: typer.Context, given: str) -> str:
 
 
 def _share(made: Deployment) -> str:
-    return "a rollout" if made.for_rollout else percent(made.share)
+    return "rollout" if made.for_rollout else percent(made.share)
 
 
 def _status(made: Deployment) -> str:

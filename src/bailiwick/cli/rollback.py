@@ -59,5 +59,7 @@ def _list(ctx: typer.Context, domain: str | None, limit: int) -> None:
         if each.metric is not None:
             numbers = f"{each.current:.4g} of {each.samples}, against {each.baseline:.4g} of {each.baseline_samples}"
             out.print(f"  rule  {each.rule}: {each.metric} {numbers}", markup=False, soft_wrap=True)
+        elif each.rule == "rollout":
+            out.print("  rule  rollout, before anything was measured on both sides")
     if not found:
         out.print("Nothing was rolled back yet.")

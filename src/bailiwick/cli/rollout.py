@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from bailiwick.delivery.rollout.document import evidence_document, parse_policy,
 from bailiwick.delivery.rollout.model import JudgeRule, Rollout, Step
 from bailiwick.delivery.rollout.report import report as report_of
 from bailiwick.delivery.rollout.schedule import duration
+from bailiwick.delivery.rollout.summary import summary
 from bailiwick.errors import GateFailed, InvalidInput
 from bailiwick.traffic.weights import parse_percent, percent
 
@@ -123,6 +125,20 @@ def list_rollouts(
         views.show_list(found)
     else:
         out.print("No rollout. Next: [bold]bailiwick rollout start DOMAIN[/]")
+
+
+@app.command("summary", epilog="Example:  bailiwick rollout summary cards")
+def show_summary(
+    ctx: typer.Context,
+    domain: Annotated[str | None, typer.Argument(help="Default: all domains.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Only so many, the newest ones.")] = 1_000,
+) -> None:
+    """How rollouts have gone: how many were taken back, how long that took, and whom it touched."""
+    made = summary(flags(ctx).platform.rollouts.list(domain, limit=limit))
+    if flags(ctx).json:
+        print_json(asdict(made))
+    else:
+        views.show_summary(made)
 
 
 @app.command()
@@ -330,6 +346,8 @@ def _with_steps(
 def _print_waiting(asked: Deployment) -> None:
     people = f"{asked.approvals_needed} approval{'s' * (asked.approvals_needed > 1)}"
     out.print(f"[bold yellow]Waiting[/] for {people} until {asked.expires_at:%Y-%m-%d %H:%M}Z. Traffic is as it was.")
+    if asked.outcome is not None:
+        out.print(f"  again, since {asked.outcome}", markup=False)
     out.print(f"  next, by somebody else: bailiwick deployment approve {asked.id}", soft_wrap=True)
     out.print("  and then the same command again", soft_wrap=True)
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 from bailiwick.cli.console import out, print_table
 from bailiwick.delivery.rollout.model import Finding, MetricEvidence, Rollout, RolloutState, Transition
 from bailiwick.delivery.rollout.report import RolloutReport
+from bailiwick.delivery.rollout.summary import Summary
 from bailiwick.delivery.rollout.wording import amount, gap, metric_name
 from bailiwick.traffic.gateway_reports import GatewayReport
 from bailiwick.traffic.model import SLOTS
@@ -158,6 +159,24 @@ def show_report(made: RolloutReport) -> None:
                 )
                 for each in evidence.metrics
             ],
+        )
+
+
+def show_summary(made: Summary) -> None:
+    """How rollouts have gone."""
+    decided = made.succeeded + made.aborted
+    rate = "none was decided yet" if made.failure_rate is None else f"{made.failure_rate:.0%} of {decided} taken back"
+    out.print(f"[bold]Rollouts: {made.active + decided + made.superseded}[/]; {rate}")
+    out.print(
+        f"  ended     {made.succeeded} succeeded, {made.aborted} aborted, {made.superseded} superseded; "
+        f"{made.active} under way"
+    )
+    for word, seconds in (("success", made.to_succeed_s), ("abort", made.to_abort_s)):
+        if seconds is not None:
+            out.print(f"  {word:<9} after {duration(seconds)} (median)")
+    if made.aborted:
+        out.print(
+            f"  touched   {made.requests_on_aborted} requests of {made.units_on_aborted} users by what was taken back"
         )
 
 

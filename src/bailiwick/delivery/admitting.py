@@ -51,10 +51,10 @@ class Admitting:
         self._deploying.require_same_grounds(connection, domain, verdict)
         if not verdict.passed and not force:
             return self._records.add(connection, verdict, DeploymentStatus.HELD, share, present, actor)
-        agreed = self._agreed(connection, verdict, actor) if policy.approvals else None
+        agreed, void = self._agreed(connection, verdict, actor) if policy.approvals else (None, None)
         if policy.approvals and agreed is None:
             require_not_asked(connection, domain, version)
-            return self._records.add(connection, verdict, DeploymentStatus.WAITING, 0, present, actor)
+            return self._records.add(connection, verdict, DeploymentStatus.WAITING, 0, present, actor, outcome=void)
         broken = broken_freeze(policy, domain, self._clock.now(), actor, break_glass=break_glass)
         self._records.note_broken_freeze(connection, actor, domain, broken)
         if agreed is not None:
@@ -63,13 +63,15 @@ class Admitting:
             connection, verdict, DeploymentStatus.DEPLOYED, share, present, actor, plan_revision=plan_revision
         )
 
-    def _agreed(self, connection: Connection, verdict: Verdict, actor: Actor) -> Deployment | None:
-        """What people agreed to and still stands; what no longer does is voided."""
+    def _agreed(self, connection: Connection, verdict: Verdict, actor: Actor) -> tuple[Deployment | None, str | None]:
+        """What people agreed to and still stands; what no longer does is voided, with why."""
+        void = None
         for asked in store.waiting(connection, verdict.version.domain, DeploymentStatus.APPROVED):
             if asked.version != verdict.version.id:
                 continue
             obstacle = why_void(asked, verdict, self._clock.now())
             if obstacle is None:
-                return asked
+                return asked, None
             self._records.set_status(connection, asked, DeploymentStatus.VOIDED, actor, obstacle)
-        return None
+            void = f"the approval of {asked.id} is void: {obstacle}"
+        return None, void

@@ -40,6 +40,7 @@ class DeploymentRecords:
         actor: Actor,
         *,
         plan_revision: int | None = None,
+        outcome: str | None = None,
     ) -> Deployment:
         """Record an attempt.
 
@@ -51,6 +52,7 @@ class DeploymentRecords:
             present: weights of the plan before.
             actor: who asked.
             plan_revision: of the plan that the deployment made, if it did.
+            outcome: why it is where it is, where that is more than was asked for.
         """
         now, waits = self._clock.now(), status is DeploymentStatus.WAITING
         version, policy = verdict.version, verdict.policy.policy
@@ -74,6 +76,7 @@ class DeploymentRecords:
             artefact_sha256=version.artefact_sha256,
             approvals_needed=policy.approvals if waits else 0,
             expires_at=now + timedelta(seconds=policy.approval_expires_s) if waits else None,
+            outcome=outcome,
         )
         store.add(connection, made)
         action = "force" if made.forced and not waits else _ACTIONS[status]
