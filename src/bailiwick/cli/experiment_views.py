@@ -150,7 +150,8 @@ def print_power(check: PowerCheck | None, design: ExperimentDesign) -> None:
     )
     verdict = "[green]within[/]" if check.within else "[bold red]beyond[/]"
     out.print(
-        f"That is {verdict} the {maximum_days:g} days that are allowed, at {check.level:.0%} confidence, {check.power:.0%} power."
+        f"That is {verdict} the {maximum_days:g} days that are allowed "
+        f"({check.level:.0%} confidence, {check.power:.0%} power)."
     )
     out.print(f"Rule: {rule_words(design.rule)}.{'' if check.distinct else ' One request counts as one user.'}")
 
