@@ -39,7 +39,8 @@ def decide(experiment: Experiment, analysis: Analysis, now: datetime) -> Decisio
     over = time_is_up(experiment, now)
     if analysis.waiting is not None:
         ended = ("the time is up", analysis.waiting)
-        return Decision(Verdict.INCONCLUSIVE, None, ended) if over else _continue((analysis.waiting,))
+        until = (schedule_words(analysis.schedule),) if analysis.schedule and not analysis.schedule.final else ()
+        return Decision(Verdict.INCONCLUSIVE, None, ended) if over else _continue((analysis.waiting, *until))
     effects = [effect for effect in analysis.primary if effect.arm in _present(experiment)]
     harmed = tuple(effect.arm for effect in effects if _does_damage(effect, analysis.guardrails))
     if experiment.design.kind is not Kind.AA and effects and len(harmed) == len(effects):
