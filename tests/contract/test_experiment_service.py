@@ -14,6 +14,7 @@ from bailiwick.clock import VirtualClock
 from bailiwick.delivery.model import DeploymentStatus
 from bailiwick.domains.model import Lifecycle
 from bailiwick.errors import BailiwickError, Conflict, InvalidInput, NotFound
+from bailiwick.experiments import store
 from bailiwick.experiments.export import export_lines
 from bailiwick.experiments.model import State, Verdict
 from bailiwick.experiments.store import experiment
@@ -205,6 +206,41 @@ def _weighted(control: int, treatment: int) -> list[dict[str, object]]:
         {"name": "control", "version": "v1", "weight": control},
         {"name": "treatment", "version": "v2", "weight": treatment},
     ]
+
+
+def test_report__scheduled_look__is_taken_once_by_whoever_comes_first(trials: Trials, database: Database) -> None:
+    id = trials.started(rule="group-sequential", looks=4, planned_units=1_600)
+    trials.users(430, SAME)
+    assert trials.keeper.tick(Actor("keeper")) == []  # it takes the look that is due, and has nothing to do
+    with database.read() as connection:
+        taken = store.evidence(connection, id)
+    assert taken["look/1"]["units"] == 430 and "look/1/treatment" in taken
+    trials.users(60, BETTER)
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda _: trials.analyst.report(id), range(4)))
+    assert {each.analysis.schedule.at_units for each in reports if each.analysis.schedule} == {430}
+    with database.read() as connection:
+        assert store.evidence(connection, id)["look/1/treatment"] == taken["look/1/treatment"]
+    with pytest.raises(Conflict, match="look 2 of 4 at 800 units, of which 490 are in"):
+        trials.keeper.conclude(id, actor=ADA)
+    trials.users(400, BETTER)
+    assert trials.keeper.conclude(id, actor=ADA).conclusion == trials.experiments.get(id).conclusion
+
+
+def test_create__rule_without_planned_units__is_refused_and_given_ones_are_kept(
+    trials: Trials, database: Database
+) -> None:
+    before = _everything(database)
+    with pytest.raises(InvalidInput, match="nothing is planned"):
+        trials.experiments.create(a_design(rule="hybrid"), actor=ADA)
+    assert _everything(database) == before
+    made = trials.experiments.create(a_design(rule="hybrid", looks=3, planned_units=900), actor=ADA)
+    assert made.planned_units == 900 and trials.experiments.get(made.id).design.rule == made.design.rule
+    trials.experiments.start(made.id, actor=ADA)
+    with pytest.raises(Conflict, match="its rule is 'hybrid'"):
+        trials.experiments.reweight(made.id, {"control": 8_000, "treatment": 2_000}, actor=ADA)
+    with pytest.raises(Conflict, match="its rule is 'hybrid'"):
+        trials.experiments.add_arm(made.id, Arm("bolder", "v3"), 1_000, actor=ADA)
 
 
 def test_conclude__by_the_rule__deploys_the_winner_through_the_gates(trials: Trials) -> None:

@@ -19,12 +19,14 @@ from bailiwick.cli.experiment_options import (
     Coverage,
     Id,
     Level,
+    Looks,
     MaxDays,
     Metric,
     MinimumEffect,
     Power,
     Reason,
     Revision,
+    RuleOption,
     arm_documents,
     condition_document,
     design_from_file,
@@ -34,9 +36,10 @@ from bailiwick.cli.experiment_options import (
 from bailiwick.cli.experiment_views import one_line, print_frame, print_power, print_report
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.experiments.document import experiment_document, parse_design
-from bailiwick.experiments.model import Experiment, Kind, State, Verdict
+from bailiwick.experiments.model import Experiment, Kind, Method, State, Verdict
 from bailiwick.experiments.planning import MetricHistory, check_power
 from bailiwick.experiments.report import Report, plain, report_document
+from bailiwick.experiments.words import rule_words
 from bailiwick.traffic.model import Arm
 from bailiwick.traffic.weights import parse_percent, parse_weights, percent
 
@@ -81,6 +84,11 @@ def create(
     holdout: Annotated[float, typer.Option(help="Percent of users that the fleet must keep out of everything.")] = 0.0,
     where: Annotated[list[str] | None, typer.Option(help="'ATTRIBUTE OPERATOR VALUE,...': who takes part.")] = None,
     max_days: MaxDays = 28.0,
+    rule: RuleOption = Method.SEQUENTIAL,
+    looks: Looks = 5,
+    planned_units: Annotated[
+        int | None, typer.Option(min=2, help="Users over all arms; default: what the power check asks for.")
+    ] = None,
     level: Level = 0.95,
     power: Power = 0.8,
     feedback_hours: Annotated[float, typer.Option(help="How long after an answer feedback counts.")] = 72.0,
@@ -130,6 +138,9 @@ def create(
             "holdout": holdout,
             "conditions": [condition_document(word) for word in where or ()],
             "maximum_days": max_days,
+            "rule": rule.value,
+            "looks": looks,
+            "planned_units": planned_units,
             "level": level,
             "power": power,
             "feedback_hours": feedback_hours,
@@ -147,7 +158,12 @@ def create(
     out.print(f"[bold green]Created[/] {escape(made.id)}: {made.planned_units:,} users planned over all arms.")
     check = made.power_check
     if check is None:
-        out.print("  [yellow]There was too little history to plan from;[/] the test holds for any number of users.")
+        holds = (
+            "nothing says how likely it is to find the minimum effect"
+            if made.design.rule.scheduled
+            else ("the test holds for any number of users")
+        )
+        out.print(f"  [yellow]There was too little history to plan from;[/] {holds}.")
     elif check.days is not None:
         out.print(f"  about {check.days:,.1f} days at {check.per_day:,.0f} users a day")
     out.print(f"  next: bailiwick experiment start {escape(made.id)}")
@@ -375,6 +391,8 @@ def power(
     arms: Annotated[int, typer.Option(min=2, max=100, help="How many, the control included.")] = 2,
     coverage: Coverage = 100.0,
     max_days: MaxDays = 28.0,
+    rule: RuleOption = Method.SEQUENTIAL,
+    looks: Looks = 5,
     level: Level = 0.95,
     power: Power = 0.8,
     mean: Annotated[float | None, typer.Option(help="Instead of the metric's history.")] = None,
@@ -392,6 +410,8 @@ def power(
             "arms": [{"name": name, "parameters": {"arm": name}} for name in names],
             "coverage": coverage,
             "maximum_days": max_days,
+            "rule": rule.value,
+            "looks": looks,
             "level": level,
             "power": power,
         }
@@ -406,7 +426,7 @@ def power(
     if flags(ctx).json:
         print_json({"power": plain(asdict(check)) if check else None})
     else:
-        print_power(check, design.primary.metric, max_days)
+        print_power(check, design)
 
 
 def _resolved(ctx: typer.Context, domain: str, arms: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -480,6 +500,7 @@ def _show_draft(ctx: typer.Context, experiment: Experiment) -> None:
         for arm in experiment.design.arms
     ]
     print_table(f"{experiment.id} ({experiment.state.value})", ("arm", "share", "version", "parameters"), rows)
+    out.print(f"  rule: {rule_words(experiment.design.rule)}; {experiment.planned_units:,} users planned")
     if experiment.state is State.DRAFT:
         out.print(f"  next: bailiwick experiment start {escape(experiment.id)}")
 

@@ -12,7 +12,7 @@ import typer
 
 from bailiwick.errors import InvalidInput, Unavailable
 from bailiwick.experiments.document import parse_design
-from bailiwick.experiments.model import ExperimentDesign
+from bailiwick.experiments.model import ExperimentDesign, Method
 from bailiwick.traffic.model import Operator
 
 _MAX_FILE_BYTES = 4 << 20
@@ -27,6 +27,10 @@ MinimumEffect = Annotated[
     str, typer.Option("--minimum-effect", help="Smallest improvement that matters: 0.02, or 5% of the control's value.")
 ]
 Level = Annotated[float, typer.Option(help="Confidence.")]
+RuleOption = Annotated[
+    Method, typer.Option(help="When the primary metric decides: at any time, at scheduled looks, or once at the end.")
+]
+Looks = Annotated[int, typer.Option(min=2, max=20, help="Scheduled looks of group-sequential and hybrid.")]
 Power = Annotated[float, typer.Option(help="Chance to find the minimum effect.")]
 MaxDays = Annotated[float, typer.Option(help="Longest duration in days.")]
 Coverage = Annotated[float, typer.Option(help="Percent of the layer's users that take part.")]

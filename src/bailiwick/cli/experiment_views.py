@@ -9,9 +9,9 @@ from rich.markup import escape
 
 from bailiwick.cli.console import out, print_table
 from bailiwick.experiments.findings import ArmEffect, Interval, Standing
-from bailiwick.experiments.model import Conclusion, Experiment, PowerCheck, State, Verdict
+from bailiwick.experiments.model import Conclusion, Experiment, ExperimentDesign, PowerCheck, State, Verdict
 from bailiwick.experiments.report import Report
-from bailiwick.experiments.words import bounds, number, unit
+from bailiwick.experiments.words import bounds, number, rule_words, unit
 from bailiwick.traffic.weights import percent
 
 _BAR = 25
@@ -65,6 +65,7 @@ def print_report(report: Report) -> None:
     _print_head(report.experiment)
     _print_arms(report)
     _print_effects("Primary", report.analysis.primary)
+    _print_schedule(report)
     if report.analysis.secondary:
         _print_effects("Secondary", report.analysis.secondary)
     if report.analysis.guardrails:
@@ -129,8 +130,9 @@ def one_line(report: Report) -> str:
     return f"{analysis.at:%H:%M:%S} {analysis.units:,} units; {shown}; {report.decision.verdict.value}"
 
 
-def print_power(check: PowerCheck | None, metric: str, maximum_days: float) -> None:
-    """How many and how long."""
+def print_power(check: PowerCheck | None, design: ExperimentDesign) -> None:
+    """How many and how long, with the rule that will decide."""
+    metric, maximum_days = design.primary.metric, design.maximum_days
     if check is None:
         out.print(f"There is too little history of {metric} to tell: give --mean, --deviation and --per-day.")
         return
@@ -147,8 +149,11 @@ def print_power(check: PowerCheck | None, metric: str, maximum_days: float) -> N
         ],
     )
     verdict = "[green]within[/]" if check.within else "[bold red]beyond[/]"
-    out.print(f"That is {verdict} the {maximum_days:g} days that are allowed ({check.level:.0%} confidence, watched at")
-    out.print(f"any time, {check.power:.0%} power).{'' if check.distinct else ' One request counts as one user.'}")
+    out.print(
+        f"That is {verdict} the {maximum_days:g} days that are allowed "
+        f"({check.level:.0%} confidence, {check.power:.0%} power)."
+    )
+    out.print(f"Rule: {rule_words(design.rule)}.{'' if check.distinct else ' One request counts as one user.'}")
 
 
 def _print_head(experiment: Experiment) -> None:
@@ -160,7 +165,9 @@ def _print_head(experiment: Experiment) -> None:
         out.print(
             f"  [dim]epoch {present.number}, since {experiment.started_at:%Y-%m-%d %H:%M} UTC, at most "
             f"{design.maximum_days:g} days; revision {experiment.revision}\n"
-            f"  {percent(design.coverage)} of the users of layer {escape(design.layer)}[/]"
+            f"  {percent(design.coverage)} of the users of layer {escape(design.layer)}; "
+            f"{experiment.planned_units:,} planned\n"
+            f"  rule: {rule_words(design.rule)}[/]"
         )
 
 
@@ -207,6 +214,23 @@ def _print_effects(title: str, effects: Sequence[ArmEffect]) -> None:
         better = of_metric[0].better.value
         heading = f"{title}: {metric} ({better} is better), against the control, valid at any time"
         print_table(heading, ("arm", "difference", "0".center(_BAR), "p", "better"), rows, whole=("0".center(_BAR),))
+
+
+def _print_schedule(report: Report) -> None:
+    """What the scheduled looks have shown, where they and not the intervals at any time decide."""
+    schedule = report.analysis.schedule
+    if schedule is None:
+        return
+    if not schedule.taken:
+        out.print("[dim]The intervals above hold at any time, and decide nothing: the scheduled looks do.[/]")
+        return
+    effects = [effect for effect in report.analysis.primary if effect.scheduled is not None]
+    rows = []
+    for effect in effects:
+        said = "better" if effect.improves else "worse" if effect.worsens else "no difference shown"
+        rows.append((effect.arm, bounds(effect.scheduled or effect.basis, effect.metric), said))
+    which = f"look {schedule.taken} of {schedule.looks}" if schedule.looks > 1 else "the one look"
+    print_table(f"Decided by {which}, taken at {schedule.at_units:,} users", ("arm", "difference", "shows"), rows)
 
 
 def _print_guardrails(report: Report) -> None:

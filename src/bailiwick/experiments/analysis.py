@@ -10,11 +10,12 @@ from datetime import datetime
 
 from bailiwick.experiments.effects import Compared, arm_effect, compare_goal, estimates, present_arms, ranking
 from bailiwick.experiments.evidence import Totals, lay_out, smallest
-from bailiwick.experiments.findings import Analysis, ArmCount, ArmEffect, Carried, GuardrailFinding
+from bailiwick.experiments.findings import Analysis, ArmCount, ArmEffect, Carried, GuardrailFinding, Schedule
 from bailiwick.experiments.guarding import watch_mean
 from bailiwick.experiments.model import Experiment
 from bailiwick.experiments.quantiles import watch_quantile
 from bailiwick.experiments.ratios import watch_ratios
+from bailiwick.experiments.rules import rule_on
 from bailiwick.metrics.exposures import ArmTotals, ArmUnits
 from bailiwick.statistics.closed_testing import closed_mean, e_benjamini_hochberg
 
@@ -39,7 +40,7 @@ def analyse(
         Findings, with the evidence to be carried to the next look. The same arguments give the same findings.
     """
     laid_out = lay_out(totals, len(experiment.epochs))
-    primary, carried = _primary(experiment, laid_out, evidence)
+    primary, schedule, carried = _primary(experiment, laid_out, evidence, now)
     secondary, more = _secondary(experiment, laid_out, evidence)
     guardrails, guarded = _guardrails(experiment, laid_out, evidence)
     ratios, counted = watch_ratios(experiment, units, evidence)
@@ -58,15 +59,18 @@ def analyse(
         sample_ratio=tuple(ratios),
         ranking=tuple(ranking(experiment, laid_out)),
         evidence={**carried, **more, **guarded, **counted},
+        schedule=schedule,
     )
 
 
 def _primary(
-    experiment: Experiment, totals: Totals, evidence: Mapping[str, Carried]
-) -> tuple[list[tuple[ArmEffect, Compared]], dict[str, Carried]]:
-    """The primary metric: any false verdict on any arm, ever, with at most the error of the level (closed testing).
+    experiment: Experiment, totals: Totals, evidence: Mapping[str, Carried], now: datetime
+) -> tuple[list[tuple[ArmEffect, Compared]], Schedule | None, dict[str, Carried]]:
+    """The primary metric: any false verdict on any arm, ever, with at most the error of the level.
 
-    Intervals hold for all designed treatments together; what closed testing rejects beyond them it rejects rightly.
+    Where the rule decides at any time, by closed testing: intervals hold for all designed treatments together; what
+    closed testing rejects beyond them it rejects rightly. Else by the scheduled looks; what is valid at any time is
+    then there to be shown, and decides nothing.
     """
     design = experiment.design
     alpha = 1 - design.rule.level
@@ -79,7 +83,17 @@ def _primary(
         p = smallest(evidence, name, 1 / max(1.0, float(e_value)))
         carried[name] = {"p": p}
         found.append((arm_effect(each, p, significant=p <= alpha), each))
-    return found, carried
+    if not design.rule.scheduled:
+        return found, None, carried
+    schedule, rulings, more = rule_on(experiment, totals, compared, evidence, now)
+    ruled = []
+    for effect, each in found:
+        by = rulings[each.arm]
+        significant = by.decided or by.stopped
+        ruled.append(
+            (arm_effect(each, effect.p, significant=significant, scheduled=by.interval, stopped=by.stopped), each)
+        )
+    return ruled, schedule, {**carried, **more}
 
 
 def _secondary(

@@ -9,20 +9,23 @@ The rule, in order:
    equal arms differ.
 5. A treatment that is significantly better, and is shown to hold every guardrail, ships; of several the best one.
 6. When no treatment can be better by the minimum effect any more: ``keep-control``.
-7. When the time is up: ``inconclusive``. Until then: ``continue``.
+7. When the time is up, or the last scheduled look has shown nothing: ``inconclusive``. Until then: ``continue``.
 
-Every test behind it holds at every look together, so the rule may be asked as often as one likes.
+"Significantly" is as the declared rule says: at any time, or at looks that are taken once each
+(`bailiwick.experiments.rules`). Every test behind it holds at every look together, so the rule may be asked as often as
+one likes.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bailiwick.experiments.findings import Analysis, ArmEffect, Decision, GuardrailFinding, Standing
 from bailiwick.experiments.model import Experiment, Kind, Verdict
-from bailiwick.experiments.words import effect_words, guardrail_words
+from bailiwick.experiments.rules import time_is_up
+from bailiwick.experiments.words import effect_words, guardrail_words, schedule_words
 
 
 def decide(experiment: Experiment, analysis: Analysis, now: datetime) -> Decision:
@@ -33,10 +36,11 @@ def decide(experiment: Experiment, analysis: Analysis, now: datetime) -> Decisio
         analysis: of the same experiment.
         now: for the maximum duration, which counts from the start.
     """
-    over = _time_is_up(experiment, now)
+    over = time_is_up(experiment, now)
     if analysis.waiting is not None:
         ended = ("the time is up", analysis.waiting)
-        return Decision(Verdict.INCONCLUSIVE, None, ended) if over else _continue((analysis.waiting,))
+        until = (schedule_words(analysis.schedule),) if analysis.schedule and not analysis.schedule.final else ()
+        return Decision(Verdict.INCONCLUSIVE, None, ended) if over else _continue((analysis.waiting, *until))
     effects = [effect for effect in analysis.primary if effect.arm in _present(experiment)]
     harmed = tuple(effect.arm for effect in effects if _does_damage(effect, analysis.guardrails))
     if experiment.design.kind is not Kind.AA and effects and len(harmed) == len(effects):
@@ -56,20 +60,25 @@ def _winner(
     better = [effect for effect in effects if effect.improves and effect.arm not in harmed]
     ready = [effect for effect in better if not _open(effect.arm, analysis.guardrails)]
     if ready:
-        chosen = max(ready, key=lambda effect: effect.always_valid.estimate * effect.better.sign)
+        chosen = max(ready, key=lambda effect: effect.basis.estimate * effect.better.sign)
         held = tuple(guardrail_words(each) for each in analysis.guardrails if each.arm == chosen.arm)
         beside = tuple(effect_words(effect) for effect in effects if effect is not chosen)
         return Decision(Verdict.SHIP, chosen.arm, (effect_words(chosen), *held, *beside), harmed)
     reasons = tuple(effect_words(effect) for effect in effects)
     waiting = tuple(guardrail_words(each) for effect in better for each in _open(effect.arm, analysis.guardrails))
     bound = minimum_effect(experiment, analysis)
-    if not better and all(_is_futile(effect, bound) for effect in effects):
+    scheduled = experiment.design.rule.scheduled
+    if not better and all(_is_futile(effect, bound, scheduled=scheduled) for effect in effects):
         futile = f"no treatment can be better by {bound:.3g} or more, which was the least that would matter"
         return Decision(Verdict.KEEP_CONTROL, None, (*reasons, futile), harmed)
     if over:
         return Decision(Verdict.INCONCLUSIVE, None, (*reasons, *waiting, "the time is up"), harmed)
+    schedule = analysis.schedule
+    if schedule is not None and schedule.final and not better:
+        return Decision(Verdict.INCONCLUSIVE, None, (*reasons, "the last look was taken, and shows nothing"), harmed)
+    due = (schedule_words(schedule),) if schedule is not None and not schedule.final else ()
     dropped = tuple(f"{arm} does damage: drop it" for arm in harmed)
-    return Decision(Verdict.CONTINUE, None, (*reasons, *waiting, *dropped), harmed)
+    return Decision(Verdict.CONTINUE, None, (*due, *reasons, *waiting, *dropped), harmed)
 
 
 def _equal_arms(experiment: Experiment, analysis: Analysis, effects: Sequence[ArmEffect], *, over: bool) -> Decision:
@@ -78,9 +87,11 @@ def _equal_arms(experiment: Experiment, analysis: Analysis, effects: Sequence[Ar
         reasons = (*(effect_words(effect) for effect in different), "equal arms differ: mistrust the machinery")
         return Decision(Verdict.INCONCLUSIVE, None, reasons)
     reasons = tuple(effect_words(effect) for effect in effects)
-    if over or analysis.units >= experiment.planned_units:
+    schedule = analysis.schedule
+    ended = analysis.units >= experiment.planned_units if schedule is None else schedule.final
+    if over or ended:
         return Decision(Verdict.KEEP_CONTROL, None, (*reasons, "equal arms came out equal, as they should"))
-    return _continue(reasons)
+    return _continue(reasons if schedule is None else (schedule_words(schedule), *reasons))
 
 
 def minimum_effect(experiment: Experiment, analysis: Analysis) -> float:
@@ -93,8 +104,10 @@ def minimum_effect(experiment: Experiment, analysis: Analysis) -> float:
     return wanted.size * abs(measured)
 
 
-def _is_futile(effect: ArmEffect, bound: float) -> bool:
-    interval = effect.always_valid
+def _is_futile(effect: ArmEffect, bound: float, *, scheduled: bool) -> bool:
+    if effect.scheduled is None and scheduled:
+        return False  # nothing is decided between the looks
+    interval = effect.basis
     most = interval.high if effect.better.sign > 0 else -interval.low
     return math.isfinite(most) and most < bound
 
@@ -121,11 +134,6 @@ def _present(experiment: Experiment) -> set[str]:
 
 def _mismatch(epoch: int, p: float) -> str:
     return f"sample ratio mismatch in epoch {epoch} (p {p:.2g}): the arms did not get the units they should have got"
-
-
-def _time_is_up(experiment: Experiment, now: datetime) -> bool:
-    started = experiment.started_at
-    return started is not None and now - started >= timedelta(days=experiment.design.maximum_days)
 
 
 def _continue(reasons: tuple[str, ...]) -> Decision:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 
 from bailiwick.errors import InvalidInput
-from bailiwick.experiments.model import ExperimentDesign, Kind
+from bailiwick.experiments.model import ExperimentDesign, Kind, Method
 from bailiwick.traffic.model import SLOTS, Arm
 from bailiwick.traffic.weights import percent
 
@@ -170,6 +170,14 @@ def _check_amounts(design: ExperimentDesign) -> None:
 
 def _check_rule(design: ExperimentDesign) -> None:
     rule = design.rule
+    if design.kind is Kind.BANDIT and rule.scheduled:
+        raise InvalidInput(
+            f"a bandit cannot be decided by the rule {rule.method.value!r}",
+            what="rule",
+            requested=rule.method.value,
+            allowed=Method.SEQUENTIAL.value,
+            remedy="it moves its weights with the results: take the sequential rule, or another kind",
+        )
     if not 0.5 <= rule.level <= 0.9999:
         raise InvalidInput(
             f"a level of {rule.level!r}",

@@ -21,6 +21,7 @@ from bailiwick.experiments.model import (
     Goal,
     Guardrail,
     Kind,
+    Method,
     MinimumEffect,
     Rule,
 )
@@ -94,6 +95,9 @@ class DesignBody(_Shape):
     holdout: Share = 0.0
     conditions: list[ConditionBody] = Field(default_factory=list, max_length=50)
     maximum_days: float = Field(28.0, gt=0, le=3_650)
+    rule: Method = Field(Method.SEQUENTIAL, description="when the primary metric decides")
+    looks: int = Field(5, ge=2, le=20, description="scheduled looks of the group-sequential and the hybrid rule")
+    planned_units: int | None = Field(None, ge=2, le=2_000_000_000, description="from the power check where left out")
     level: float = 0.95
     power: float = 0.8
     feedback_hours: float = Field(72.0, gt=0, le=24 * 90)
@@ -148,7 +152,10 @@ def design_of(body: DesignBody) -> ExperimentDesign:
         maximum_days=body.maximum_days,
         power=body.power,
         feedback_hours=body.feedback_hours,
+        planned_units=body.planned_units,
         rule=Rule(
+            method=body.rule,
+            looks=body.looks,
             level=body.level,
             burn_in_units=body.burn_in_units,
             burn_in_events=body.burn_in_events,
@@ -190,6 +197,9 @@ def design_document(design: ExperimentDesign) -> dict[str, Any]:
             for each in design.conditions
         ],
         "maximum_days": design.maximum_days,
+        "rule": rule.method.value,
+        "looks": rule.looks,
+        "planned_units": design.planned_units,
         "level": rule.level,
         "power": design.power,
         "feedback_hours": design.feedback_hours,

@@ -73,8 +73,10 @@ def compare_goal(
     return found, carried
 
 
-def arm_effect(compared: Compared, p: float, *, significant: bool) -> ArmEffect:
-    """The finding, once it is known what the other arms and metrics leave of it."""
+def arm_effect(
+    compared: Compared, p: float, *, significant: bool, scheduled: Interval | None = None, stopped: bool = False
+) -> ArmEffect:
+    """The finding, once it is known what the other arms and metrics, and the declared rule, leave of it."""
     fixed, valid = compared.fixed, compared.look.effect
     return ArmEffect(
         metric=compared.goal.metric,
@@ -91,6 +93,8 @@ def arm_effect(compared: Compared, p: float, *, significant: bool) -> ArmEffect:
         significant=significant,
         variance_saved=compared.variance_saved,
         bayes=compared.bayes,
+        scheduled=scheduled,
+        stopped=stopped,
     )
 
 

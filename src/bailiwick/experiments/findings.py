@@ -67,8 +67,11 @@ class ArmEffect:
         p_fixed: two-sided, at one look.
         p: two-sided, at every look together, and over all arms (primary) or metrics and arms (secondary).
         e_value: evidence against "no difference"; 1 says nothing, 20 refutes at 5 %.
-        significant: ``p`` is at most the level.
+        significant: by the declared rule; where it decides at any time, ``p`` is at most the level.
         variance_saved: share of the variance that the covariate took away.
+        scheduled: the interval of the scheduled look that decided, or else of the last one; None before the first, and
+            where the rule decides at any time. It holds at all scheduled looks together.
+        stopped: the watch of a hybrid rule has shown damage.
     """
 
     metric: str
@@ -85,16 +88,23 @@ class ArmEffect:
     significant: bool
     variance_saved: float
     bayes: Bayes
+    scheduled: Interval | None = None
+    stopped: bool = False
+
+    @property
+    def basis(self) -> Interval:
+        """The interval that the verdict rests on."""
+        return self.always_valid if self.scheduled is None or self.stopped else self.scheduled
 
     @property
     def improves(self) -> bool:
         """Significant, in the good direction."""
-        return self.significant and self.always_valid.estimate * self.better.sign > 0
+        return self.significant and not self.worsens and self.basis.estimate * self.better.sign > 0
 
     @property
     def worsens(self) -> bool:
         """Significant, in the bad direction."""
-        return self.significant and self.always_valid.estimate * self.better.sign < 0
+        return self.stopped or (self.significant and self.basis.estimate * self.better.sign < 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +159,30 @@ class ArmCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """Where the scheduled looks at the primary metric stand.
+
+    Args:
+        taken: number of the last look taken; 0 before the first. Looks that nobody was there for are passed over.
+        looks: how many were planned.
+        units: that gave a value of the primary metric so far, over all arms.
+        next_units: at which the next look is taken; None after the last.
+        at_units: of the last look taken.
+    """
+
+    taken: int
+    looks: int
+    units: int
+    next_units: int | None
+    at_units: int | None = None
+
+    @property
+    def final(self) -> bool:
+        """The last look was taken: all error is spent."""
+        return self.taken >= self.looks
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """Everything that is known of an experiment at one instant.
 
@@ -156,6 +190,7 @@ class Analysis:
         units: over all arms.
         waiting: why nothing is decided yet; None after the burn-in.
         evidence: what must be carried to the next look, by hypothesis.
+        schedule: of the looks that decide; None where the rule decides at any time.
     """
 
     experiment: str
@@ -171,6 +206,7 @@ class Analysis:
     sample_ratio: tuple[SampleRatio, ...]
     ranking: tuple[Rank, ...]
     evidence: Mapping[str, Carried] = field(default_factory=dict)
+    schedule: Schedule | None = None
 
     def effect(self, arm: str) -> ArmEffect | None:
         """On the primary metric."""

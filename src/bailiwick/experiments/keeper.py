@@ -193,9 +193,9 @@ class ExperimentKeeper:
             self._experiments.pause(experiment.id, actor=because, revision=experiment.revision)
             return "paused: its domain is not served any more"
         rule = experiment.design.rule
-        if not rule.automatic and experiment.design.kind is not Kind.BANDIT:
+        if not (rule.automatic or rule.scheduled or experiment.design.kind is Kind.BANDIT):
             return None
-        report = self._analyst.report(experiment.id)
+        report = self._analyst.report(experiment.id)  # which takes a scheduled look as soon as it is due
         if rule.automatic and report.decision.final:
             conclusion = self.conclusion(report, actor, automatic=True)
             self._experiments.conclude(experiment.id, conclusion, actor=actor, revision=report.experiment.revision)

@@ -89,11 +89,22 @@ class MinimumEffect:
     relative: bool = False
 
 
+class Method(StrEnum):
+    """When the primary metric decides. Guardrails and the sample ratio are watched at all times by every method."""
+
+    SEQUENTIAL = "sequential"  # at any time: always valid
+    GROUP_SEQUENTIAL = "group-sequential"  # at scheduled looks, over which the error is spent
+    HYBRID = "hybrid"  # ships at scheduled looks, stops for damage at any time
+    FIXED = "fixed"  # once, at the planned units
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How the winner is declared.
 
     Args:
+        method: when the primary metric decides.
+        looks: how many looks are scheduled, equally spaced in units; of the methods that schedule any but one.
         level: confidence of every test, two-sided; of experiments without any effect at most ``1 - level`` end in a
             false verdict.
         burn_in_units: per arm; before it nothing is decided.
@@ -104,6 +115,8 @@ class Rule:
         reweight_minutes: how often a bandit changes its weights.
     """
 
+    method: Method = Method.SEQUENTIAL
+    looks: int = 5
     level: float = 0.95
     burn_in_units: int = 200
     burn_in_events: int = 25
@@ -111,6 +124,16 @@ class Rule:
     deploy: bool = False
     floor: int = 1_000
     reweight_minutes: int = 60
+
+    @property
+    def scheduled(self) -> bool:
+        """The primary metric decides at looks that were fixed beforehand, not at any time."""
+        return self.method is not Method.SEQUENTIAL
+
+    @property
+    def scheduled_looks(self) -> int:
+        """How many there are; 0 where it decides at any time."""
+        return {Method.SEQUENTIAL: 0, Method.FIXED: 1}.get(self.method, self.looks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +148,7 @@ class ExperimentDesign:
         holdout: basis points of all users that the fleet keeps out of every experiment at least; 0 asks for none.
         power: chance of finding the minimum effect where it is there.
         feedback_hours: how long after an answer feedback on it still counts.
+        planned_units: over all arms; None: what the power check asks for.
     """
 
     id: str
@@ -146,6 +170,7 @@ class ExperimentDesign:
     power: float = 0.8
     feedback_hours: float = 72.0
     rule: Rule = field(default_factory=Rule)
+    planned_units: int | None = None
 
     @property
     def control(self) -> Arm:

@@ -1,9 +1,11 @@
 """How many units, and how long: answered before the experiment is created, with the test that will decide. Pure.
 
-The verdict comes from an always-valid test, tuned to the planned sample. At that sample its critical value is
-``z = sqrt(2 (k + 1) / k * ln(sqrt(k + 1) / a))`` standard errors, ``k = -2 ln a + ln(1 - 2 ln a)`` (Waudby-Smith and
+By default the verdict comes from an always-valid test, tuned to the planned sample. At that sample its critical value
+is ``z = sqrt(2 (k + 1) / k * ln(sqrt(k + 1) / a))`` standard errors, ``k = -2 ln a + ln(1 - 2 ln a)`` (Waudby-Smith and
 others, "Time-uniform central limit theory and asymptotic confidence sequences", AoS 2024, arXiv 2103.06476, section 2
-with the tuning of appendix B.2). With ``n`` units over all arms and shares ``w``, the squared standard error of a
+with the tuning of appendix B.2). A single look has the normal quantile instead; scheduled looks have the drift of
+Brownian motion with which one of them crosses its boundary as often as the power asks (Jennison and Turnbull, "Group
+Sequential Methods", 2000, chapter 7). With ``n`` units over all arms and shares ``w``, the squared standard error of a
 difference is ``s^2 / n * (1 / w_control + 1 / w_treatment)``, so ``n`` follows from the power. Sample size, effect and
 duration are one curve read in three directions.
 """
@@ -12,15 +14,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from scipy.special import ndtri
 
 from bailiwick.errors import InvalidInput
-from bailiwick.experiments.model import ExperimentDesign, PowerCheck
+from bailiwick.experiments.model import ExperimentDesign, Method, PowerCheck, Rule
+from bailiwick.experiments.rules import WATCH_SHARE
+from bailiwick.statistics.group_sequential import boundaries, crossing_probability
+from bailiwick.statistics.root import find_root
 from bailiwick.traffic.model import SLOTS
 
 WITHOUT_HISTORY = 10_000
 """Planned units where there is nothing to plan from; the test holds for any number, it is sharpest near this one."""
+
+WATCHED = Rule()
+"""The rule by default: at any time."""
 
 _MOST_UNITS = 2_000_000_000
 
@@ -55,7 +64,58 @@ def critical_value(level: float) -> float:
     return math.sqrt(2 * (k + 1) / k * math.log(math.sqrt(k + 1) / a))
 
 
-def units_needed(effect: float, deviation: float, spread: float, level: float, power: float) -> int:
+def standard_errors(rule: Rule, level: float, power: float) -> float:
+    """How many standard errors, at the planned sample, an effect must be to be found with this power.
+
+    >>> one_look, five = Rule(Method.FIXED), Rule(Method.GROUP_SEQUENTIAL, looks=5)
+    >>> [round(standard_errors(rule, 0.95, 0.8), 3) for rule in (one_look, five, Rule(Method.HYBRID), Rule())]
+    [2.802, 2.836, 2.927, 3.877]
+
+    Args:
+        rule: how it is decided; of a hybrid, its scheduled looks.
+        level: confidence of the test, already corrected for several treatments.
+        power: chance of finding it.
+    """
+    if rule.method is Method.SEQUENTIAL:
+        return critical_value(level) + float(ndtri(power))
+    if rule.method is Method.FIXED:
+        return float(ndtri((1 + level) / 2) + ndtri(power))
+    alpha = (1 - level) * (1 - WATCH_SHARE if rule.method is Method.HYBRID else 1)
+    return _drift(rule.looks, alpha, power)
+
+
+@lru_cache(maxsize=64)
+def _drift(looks: int, alpha: float, power: float) -> float:
+    times = [number / looks for number in range(1, looks + 1)]
+    bounds = boundaries(times, alpha).z
+    least = float(ndtri(1 - alpha / 2) + ndtri(power))
+    # of power functions only the inverse is wanted; scheduled looks never cost a tenth of a single look's drift
+    return find_root(lambda drift: crossing_probability(times, bounds, drift) - power, least - 0.1, least * 1.1 + 0.1)
+
+
+def planned_units(design: ExperimentDesign, check: PowerCheck | None) -> int:
+    """Over all arms: as the design says, or else as the power check does.
+
+    Raises:
+        InvalidInput: neither says, and the rule cannot do without.
+    """
+    if design.planned_units is not None:
+        return design.planned_units
+    if check is not None:
+        return check.planned_units
+    if design.rule.scheduled:
+        raise InvalidInput(
+            f"the rule {design.rule.method.value!r} decides at planned numbers of units, and nothing is planned: "
+            f"{design.primary.metric!r} has too little history for a power check",
+            what="planned_units",
+            remedy="give it with --planned-units (see `bailiwick experiment power`), or take the sequential rule",
+        )
+    return WITHOUT_HISTORY
+
+
+def units_needed(
+    effect: float, deviation: float, spread: float, level: float, power: float, rule: Rule = WATCHED
+) -> int:
     """Units over all arms at which an effect is found with this power.
 
     Args:
@@ -64,6 +124,7 @@ def units_needed(effect: float, deviation: float, spread: float, level: float, p
         spread: ``1 / w_control + 1 / w_treatment`` of the arm with the smallest share.
         level: confidence of the test, already corrected for several treatments.
         power: chance of finding it.
+        rule: how it is decided.
 
     Raises:
         InvalidInput: the effect is so small that no experiment can find it.
@@ -71,7 +132,7 @@ def units_needed(effect: float, deviation: float, spread: float, level: float, p
     >>> units_needed(0.02, 0.5, 4.0, 0.95, 0.8)
     37575
     """
-    units = ((critical_value(level) + float(ndtri(power))) * deviation / effect) ** 2 * spread
+    units = (standard_errors(rule, level, power) * deviation / effect) ** 2 * spread
     if not units < _MOST_UNITS:
         raise InvalidInput(
             f"finding an effect of {effect:g} where values deviate by {deviation:g} takes {units:.3g} units",
@@ -82,9 +143,11 @@ def units_needed(effect: float, deviation: float, spread: float, level: float, p
     return max(2, math.ceil(units))
 
 
-def detectable_effect(units: float, deviation: float, spread: float, level: float, power: float) -> float:
+def detectable_effect(
+    units: float, deviation: float, spread: float, level: float, power: float, rule: Rule = WATCHED
+) -> float:
     """The effect that so many units find with this power: the inverse of `units_needed`."""
-    return (critical_value(level) + float(ndtri(power))) * deviation * math.sqrt(spread / units)
+    return standard_errors(rule, level, power) * deviation * math.sqrt(spread / units)
 
 
 def check_power(design: ExperimentDesign, history: MetricHistory) -> PowerCheck:
@@ -104,7 +167,7 @@ def check_power(design: ExperimentDesign, history: MetricHistory) -> PowerCheck:
     # Bonferroni is the closed test's worst case
     level = 1 - (1 - design.rule.level) / (len(design.arms) - 1)
     spread = widest_spread(design)
-    planned = units_needed(effect, history.deviation, spread, level, design.power)
+    planned = units_needed(effect, history.deviation, spread, level, design.power, design.rule)
     per_day = history.per_day * design.coverage / SLOTS
     days = planned / per_day if per_day > 0 else None
     within = days is not None and days <= design.maximum_days
@@ -120,7 +183,9 @@ def check_power(design: ExperimentDesign, history: MetricHistory) -> PowerCheck:
         planned_units=planned,
         days=days,
         within=within,
-        detectable=detectable_effect(reachable, history.deviation, spread, level, design.power) if reachable else None,
+        detectable=detectable_effect(reachable, history.deviation, spread, level, design.power, design.rule)
+        if reachable
+        else None,
         distinct=history.distinct,
     )
 

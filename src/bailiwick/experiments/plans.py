@@ -48,9 +48,10 @@ def with_weights(experiment: Experiment, weights: Mapping[str, int], now: dateti
 
     Raises:
         InvalidInput: the weights do not fit the arms.
-        Conflict: they are as they were.
+        Conflict: they are as they were, or the rule schedules its looks.
     """
     present = _present(experiment)
+    _require_watched(experiment, "change the weights")
     check_arm_weights(weights, present.arms)
     if dict(weights) == dict(present.weights):
         raise Conflict(f"the weights of {experiment.id!r} are so already", what="weights", requested=dict(weights))
@@ -70,8 +71,10 @@ def with_arm(experiment: Experiment, arm: Arm, share: int | None, now: datetime,
 
     Raises:
         InvalidInput: the arm is there already, equals the control, or is not what it was.
+        Conflict: the rule schedules its looks.
     """
     present = _present(experiment)
+    _require_watched(experiment, "add an arm")
     before = next((each for each in experiment.arms if each.name == arm.name), None)
     if before is not None and before != arm:
         raise InvalidInput(
@@ -118,6 +121,18 @@ def without_arm(experiment: Experiment, name: str, now: datetime, reason: str | 
     shares[last] += SLOTS - sum(shares.values())
     arms = tuple(arm for arm in present.arms if arm.name != name)
     return Epoch(present.number + 1, now, arms, {arm.name: shares[arm.name] for arm in arms}, reason)
+
+
+def _require_watched(experiment: Experiment, what: str) -> None:
+    method = experiment.design.rule.method
+    if experiment.design.rule.scheduled:
+        raise Conflict(
+            f"cannot {what} of {experiment.id!r}: its rule is {method.value!r}, planned for the arms as they are",
+            what="rule",
+            requested=experiment.id,
+            allowed="to drop an arm, to pause, or to conclude",
+            remedy="conclude it and create another; the sequential rule allows for changes while it runs",
+        )
 
 
 def _present(experiment: Experiment) -> Epoch:

@@ -24,7 +24,7 @@ from bailiwick.experiments.model import (
     PowerCheck,
     State,
 )
-from bailiwick.experiments.planning import WITHOUT_HISTORY, check_power, require_reachable
+from bailiwick.experiments.planning import check_power, planned_units, require_reachable
 from bailiwick.governance.audit import Actor, AuditTrail
 from bailiwick.metrics.experiment_totals import Covariates
 from bailiwick.metrics.service import MetricsService
@@ -101,7 +101,8 @@ class ExperimentService:
 
         Raises:
             NotFound: there is no such domain.
-            InvalidInput: the design makes no sense, or cannot be answered in its time; or forced without a reason.
+            InvalidInput: the design makes no sense, or cannot be answered in its time; or forced without a reason; or
+                its rule schedules looks and nothing says over how many units.
             Conflict: the id is taken.
         """
         reason = (actor.reason or "").strip()
@@ -113,11 +114,12 @@ class ExperimentService:
         power = self.power(design)
         if power is not None and not force:
             require_reachable(power, design)
+        planned = planned_units(design, power)
         new = Experiment(
             design=design,
             state=after_step(design.id, None, Step.CREATE),
             revision=1,
-            planned_units=power.planned_units if power else WITHOUT_HISTORY,
+            planned_units=planned,
             created_at=self._clock.now(),
             created_by=actor.name,
             power_check=power,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from bailiwick.experiments.findings import ArmEffect, Decision, GuardrailFinding, Interval, Standing
+from bailiwick.experiments.findings import ArmEffect, Decision, GuardrailFinding, Interval, Schedule, Standing
+from bailiwick.experiments.model import Method, Rule
 
 _SHARES = frozenset({"correct", "failed", "accuracy", "accepted", "helpful", "error_rate"})
 
@@ -14,7 +15,7 @@ def effect_words(effect: ArmEffect) -> str:
 
     Where the interval leaves out zero it says by how much; else it says that nothing is shown.
     """
-    interval, metric = effect.always_valid, effect.metric
+    interval, metric = effect.basis, effect.metric
     if not math.isfinite(interval.estimate):
         return f"{effect.arm}: {metric} cannot be told yet"
     if not effect.significant:
@@ -24,6 +25,30 @@ def effect_words(effect: ArmEffect) -> str:
     if interval.low <= 0 <= interval.high:  # shown at an earlier look; the evidence does not go away
         return f"{effect.arm} {verb} {metric} (shown at p {effect.p:.2g}; now {bounds(interval, metric)})"
     return f"{effect.arm} {verb} {metric} by {number(low, metric)} to {number(high, metric)}{unit(metric)}"
+
+
+def rule_words(rule: Rule) -> str:
+    """When the primary metric decides.
+
+    >>> rule_words(Rule(Method.HYBRID, looks=4))
+    'hybrid, 4 scheduled looks, damage stops at any time'
+    """
+    return {
+        Method.SEQUENTIAL: "sequential, watched at any time",
+        Method.GROUP_SEQUENTIAL: f"group-sequential, {rule.looks} scheduled looks",
+        Method.HYBRID: f"hybrid, {rule.looks} scheduled looks, damage stops at any time",
+        Method.FIXED: "fixed, one look at the planned users",
+    }[rule.method]
+
+
+def schedule_words(schedule: Schedule) -> str:
+    """Until when nothing is decided on the primary metric.
+
+    >>> schedule_words(Schedule(taken=1, looks=5, units=2_310, next_units=4_000))
+    'continue until look 2 of 5 at 4,000 units, of which 2,310 are in'
+    """
+    which = f"look {schedule.taken + 1} of {schedule.looks}" if schedule.looks > 1 else "the one look"
+    return f"continue until {which} at {schedule.next_units:,} units, of which {schedule.units:,} are in"
 
 
 def guardrail_words(finding: GuardrailFinding) -> str:

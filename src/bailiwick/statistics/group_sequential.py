@@ -82,6 +82,7 @@ def boundaries(
     spending: Spending = Spending.OBRIEN_FLEMING,
     *,
     two_sided: bool = True,
+    spend_at: Sequence[float] | None = None,
 ) -> Boundaries:
     """The boundary of every look.
 
@@ -94,19 +95,33 @@ def boundaries(
         alpha: error over all looks together; two-sided tests spend half on each side.
         spending: how.
         two_sided: whether both directions are looked for.
+        spend_at: the share of the plan that decides how much error may be gone at each look, where that is not the
+            information: ``times`` then only say how the looks depend on each other, so their ratios count alone. A plan
+            in units, or in days, is spent by its own clock (Lan and DeMets, "Group sequential procedures: calendar
+            versus information time", Statistics in Medicine 8, 1989); a last look at 1 spends all that is left,
+            whatever has come in.
 
     Raises:
-        InvalidInput: the times do not rise from above 0 to at most 1, or alpha is not between 0 and 1.
+        InvalidInput: the times do not rise from above 0 to at most 1, or alpha is not between 0 and 1, or there are not
+            as many shares to spend at.
     """
     require_level(alpha, "alpha")
     _require_times(times)
+    spend_at = times if spend_at is None else spend_at
+    if len(spend_at) != len(times) or any(late < early for early, late in pairwise(spend_at)):
+        raise InvalidInput(
+            f"error cannot be spent at {tuple(spend_at)!r} over looks at {tuple(times)!r}",
+            what="spend_at",
+            requested=list(spend_at),
+            allowed="one share per look, none below the one before",
+        )
     sides = 2 if two_sided else 1
     bounds: list[float] = []
     gone: list[float] = []
     state: _Density | None = None
     used = 0.0
-    for time in times:
-        due = sides * spent(time, alpha / sides, spending)
+    for time, share in zip(times, spend_at, strict=True):
+        due = sides * spent(share, alpha / sides, spending)
         bound = _bound(state, time, max(due - used, 0.0), two_sided)
         used += _crossing(state, time, bound, two_sided)
         state = _advance(state, time, bound, two_sided)

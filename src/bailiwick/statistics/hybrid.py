@@ -40,6 +40,7 @@ def hybrid_plan(
     spending: Spending = Spending.OBRIEN_FLEMING,
     *,
     two_sided: bool = True,
+    spend_at: Sequence[float] | None = None,
 ) -> HybridPlan:
     """Split the error between scheduled looks and the watch.
 
@@ -53,6 +54,7 @@ def hybrid_plan(
         watch_share: part of it that the watch gets, between 0 and 1.
         spending: of the scheduled looks.
         two_sided: whether the scheduled looks look for both directions.
+        spend_at: as of `bailiwick.statistics.group_sequential.boundaries`.
 
     Raises:
         InvalidInput: impossible times, or an error or share outside 0 to 1.
@@ -64,7 +66,7 @@ def hybrid_plan(
             what="watch_share",
             remedy="give 0.2 to spend a fifth",
         )
-    looks = boundaries(times, alpha * (1 - watch_share), spending, two_sided=two_sided)
+    looks = boundaries(times, alpha * (1 - watch_share), spending, two_sided=two_sided, spend_at=spend_at)
     return HybridPlan(looks, 1 - alpha * watch_share, alpha)
 
 

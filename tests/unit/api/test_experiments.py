@@ -116,6 +116,9 @@ def _two(versions: list[str], **second: Any) -> list[dict[str, Any]]:
         (lambda v: {"domain": "loans"}, "loans"),
         (lambda v: {"unit": "planet"}, "unit"),
         (lambda v: {"surprise": 1}, "surprise"),
+        (lambda v: {"rule": "peeking"}, "rule"),
+        (lambda v: {"rule": "hybrid", "looks": 1}, "looks"),
+        (lambda v: {"kind": "bandit", "rule": "fixed", "planned_units": 100}, "a bandit cannot be decided"),
     ],
 )
 def test_create__bad_input__refused_with_nothing_changed(

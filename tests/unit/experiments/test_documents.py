@@ -27,6 +27,9 @@ def test_design__written_and_parsed__is_the_same() -> None:
         ],
         coverage=33.33,
         holdout=5,
+        rule="hybrid",
+        looks=7,
+        planned_units=9_000,
     )
     assert parse_design(written(design)) == design
     assert design.guardrails[0].better is Direction.LOWER and design.primary.better is Direction.HIGHER
