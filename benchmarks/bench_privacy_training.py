@@ -18,7 +18,7 @@ from benchmarks.bench_training import banking77
 from benchmarks.records import publish, record
 
 DELTA = 1e-5
-FEATURES = 4096
+FEATURES = 2048
 
 
 def run() -> list[dict[str, Any]]:

@@ -206,6 +206,30 @@ def test_units__in_the_database__never_as_text(metrics: MetricsService, database
     assert other.experiments.unit_key() == metrics.experiments.unit_key()
 
 
+def test_purge__processes_of_long_ago__are_forgotten_with_their_events(
+    metrics: MetricsService, database: Database, clock: VirtualClock
+) -> None:
+    old = MetricsService(database, clock, flush_interval_s=3600)
+    serve(old, "old", exposure("ann"), score=1.0)
+    old.flush()
+    waiting = MetricsService(database, clock, flush_interval_s=3600)
+    old.tally()
+    serve(waiting, "untallied", exposure("bob"), score=1.0)
+    waiting.flush()
+    clock.advance(timedelta(days=60))
+    serve(metrics, "new", exposure("ann"), score=1.0)
+    metrics.flush()  # which purges
+    with database.read() as connection:
+        writers = set(connection.scalars(select(experiment_store.experiment_writer.c.writer)))
+        marks = set(connection.scalars(select(experiment_store.experiment_mark.c.writer)))
+    assert len(writers) == 2 and not marks
+    serve(old, "again", exposure("ann"), score=1.0)
+    old.flush()
+    metrics.experiments.tally_all()
+    [arm] = metrics.arm_units("greeting")
+    assert (arm.units, arm.requests) == (2, 4)
+
+
 def test_covariates__means_before_the_experiment__enter_the_moments(
     metrics: MetricsService, database: Database, clock: VirtualClock
 ) -> None:
@@ -276,5 +300,5 @@ def test_purge__old_events__forgotten_once_tallied_and_totals_stay(
     assert metrics.arm_units("greeting") == before
     with database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(experiment_event)) == 0
-        assert connection.scalar(select(func.count()).select_from(experiment_writer)) == 1
+        assert connection.scalar(select(func.count()).select_from(experiment_writer)) == 0
     assert metrics.tally() == TallyCounts(0, 0)

@@ -74,13 +74,18 @@ def test_release__content_that_another_budget_has__is_refused_before_it_is_read(
     contents: dict[str, list[str]] = {}
     private = over(database, clock, contents)
     create(private, WHOLE)
+    clock.advance(timedelta(seconds=1))
     create(private, COPY)  # nothing was imported yet, so nothing is known of either
     contents.update({"queries": ["same"], "copy": ["same"]})
-    private.release(TERMS, WHOLE, plan(), lambda: 1, actor=ADA)
     before = private.statistics()
-    with pytest.raises(Conflict, match="customers/queries"):
+    with pytest.raises(Conflict, match="customers/queries"):  # the older budget has it, whichever is asked first
         private.release(TERMS, COPY, plan(), never, actor=ADA)
     assert private.statistics() == before
+    private.release(TERMS, WHOLE, plan(), lambda: 1, actor=ADA)
+    audited = [entry for entry in AuditTrail(database, clock).entries() if entry.action == "privacy_content.bind"]
+    assert [(entry.subject, entry.after) for entry in audited] == [
+        ("privacy_account:customers/queries", {"contents": ["same"]})
+    ]
 
 
 def test_create__data_imported_after_the_first_budget__belongs_to_it(database: Database, clock: VirtualClock) -> None:

@@ -199,7 +199,7 @@ def test_openfeature__details__reason_variant_and_metadata(flags: OpenFeatureCli
     tester = flags.get_boolean_details("checkout.dark", False, EvaluationContext("tester"))
     assert (tester.value, tester.reason) == (True, Reason.TARGETING_MATCH)
     outside = flags.get_string_details("checkout.banner", "mine", EvaluationContext("user-1", {"country": "xx"}))
-    assert (outside.value, outside.reason, outside.error_code) == ("mine", Reason.DEFAULT, None)
+    assert (outside.value, outside.reason, outside.error_code) == ("mine", Reason.DISABLED, None)
     ended = flags.get_string_details("model", "mine", EvaluationContext("user-1"))
     assert (ended.value, ended.reason) == ("mine", Reason.DISABLED)
 

@@ -25,7 +25,7 @@ Amount = Annotated[StrictStr | StrictInt | StrictFloat, Field(description="exact
 
 
 class SettingsBody(BaseModel):
-    """What releases use unless they say otherwise; public knowledge only."""
+    """The terms that releases have; public knowledge only."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -79,7 +79,9 @@ class LocalBackend:
         if call.body.get("logprobs") is True:
             logprobs = wire.chat_logprobs(reading, content, call.body.get("top_logprobs") or 0)
         prompt_tokens = sum(estimate_tokens(content_text(message.get("content"))) for message in messages)
-        return content, logprobs, wire.usage(prompt_tokens, estimate_tokens(content))
+        counted = wire.usage(prompt_tokens, estimate_tokens(content))
+        call.usage.take(counted)
+        return content, logprobs, counted
 
     async def _complete(self, call: Call) -> tuple[list[dict[str, Any]], dict[str, int]]:
         _one_choice(call.body)
@@ -96,7 +98,9 @@ class LocalBackend:
             for index, reading in enumerate(readings)
         ]
         written = sum(estimate_tokens(reading.label) for reading in readings)
-        return choices, wire.usage(sum(map(estimate_tokens, prompts)), written)
+        counted = wire.usage(sum(map(estimate_tokens, prompts)), written)
+        call.usage.take(counted)
+        return choices, counted
 
     async def _embed(self, call: Call) -> dict[str, Any]:
         texts = _texts(call.body["input"], "input")
@@ -110,6 +114,7 @@ class LocalBackend:
             )
         vectors = np.sqrt(await self._predict(texts))
         tokens = sum(map(estimate_tokens, texts))
+        call.usage.take({"prompt_tokens": tokens})
         encoding = call.body.get("encoding_format", "float")
         return wire.embeddings(vectors, model=self._name, tokens=tokens, encoding=encoding)
 

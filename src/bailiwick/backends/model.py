@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +17,30 @@ class Operation(StrEnum):
     EMBEDDING = "embeddings"
 
 
+@dataclass(slots=True)
+class Usage:
+    """The tokens of one call, as the model counts them; None where it does not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+    def take(self, said: object) -> None:
+        """Read an OpenAI usage object; what is no whole number from 0 on is left out.
+
+        >>> usage = Usage()
+        >>> usage.take({"prompt_tokens": 3, "completion_tokens": "many"})
+        >>> usage
+        Usage(prompt_tokens=3, completion_tokens=None)
+        """
+        if isinstance(said, dict):
+            self.prompt_tokens = _count(said.get("prompt_tokens"))
+            self.completion_tokens = _count(said.get("completion_tokens"))
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request to one backend.
@@ -25,12 +49,14 @@ class Call:
         body: the OpenAI request object, already parsed and validated; fields that Bailiwick does not know are kept.
         request_id: of the client's request, handed on to upstreams.
         deadline_s: seconds until the whole answer, or the first event of a stream, must be there.
+        usage: filled in by the backend once it knows.
     """
 
     operation: Operation
     body: dict[str, Any]
     request_id: str
     deadline_s: float = 30.0
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class OpenAiHttpBackend:
             document = None
         if not isinstance(document, dict):
             raise self._failed("answered with something that is not a JSON object")
+        call.usage.take(document.get("usage"))
         return document
 
     async def stream(self, call: Call) -> AsyncIterator[bytes]:
@@ -81,6 +82,7 @@ class OpenAiHttpBackend:
                 raise self._failed(f"answered a stream request with {response.content_type[:80]!r}")
             async for piece in response.content.iter_any():
                 events = cutter.feed(piece)
+                call.usage.take(cutter.usage)
                 if events:
                     deadline.reschedule(None)
                     yield events
@@ -90,6 +92,7 @@ class OpenAiHttpBackend:
                     await self._until_end(response)
                     return
             events = cutter.feed(b"\n\n")
+            call.usage.take(cutter.usage)
             if events:
                 yield events
             if not cutter.done:

@@ -19,6 +19,7 @@ class EventCutter:
 
     ``done`` becomes true after ``[DONE]``; ``failed`` after an event that carries an ``error``. ``fault`` is set by an
     event that no OpenAI-compatible server sends, or that is longer than a megabyte: what came before it is still good.
+    ``usage`` is the usage object of the last event that had one.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,7 @@ class EventCutter:
         self.done = False
         self.failed = False
         self.fault: UpstreamFailed | None = None
+        self.usage: object = None
 
     def feed(self, piece: bytes) -> bytes:
         """The events that this piece completes, to hand on (empty: none yet); none after ``[DONE]`` or a fault."""
@@ -78,4 +80,5 @@ class EventCutter:
         if not isinstance(document, dict):
             return UpstreamFailed("the upstream sent an event whose data is not a JSON object")
         self.failed = self.failed or bool(document.get("error"))
+        self.usage = document.get("usage") or self.usage
         return None

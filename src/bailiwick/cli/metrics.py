@@ -11,7 +11,7 @@ import typer
 
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import Flags, flags
-from bailiwick.errors import InvalidInput
+from bailiwick.errors import InvalidInput, Unavailable
 from bailiwick.metrics.comparison import Verdict, compare, lower_is_better, rank
 from bailiwick.metrics.document import point_document
 from bailiwick.metrics.resolution import Resolution
@@ -63,6 +63,32 @@ def show(ctx: typer.Context, domain: Domain, last: Last = "24h") -> None:
     if summary:
         metric = summary[0].metric
         out.print(f"  next: bailiwick metrics trend {domain} {metric}    or: bailiwick metrics rank {domain} {metric}")
+
+
+@app.command(epilog="Example:  bailiwick metrics record cards cards-v2 correct 1 0 1 1")
+def record(
+    ctx: typer.Context,
+    domain: Domain,
+    version: Annotated[str, typer.Argument(help="That was measured.")],
+    metric: Metric,
+    values: Annotated[list[float], typer.Argument(help="One or more numbers, as of now.")],
+) -> None:
+    """Record what was measured of a version. Applications send it to POST /v1/observations instead."""
+    own = flags(ctx)
+    own.platform.domains.get(domain)
+    metrics, now = own.platform.metrics, own.platform.clock.now()
+    for value in values:
+        reason = metrics.reason_to_refuse(domain, version, metric, value, "", now)
+        if reason is not None:
+            raise InvalidInput(f"{metric} {value!r} of {version!r} is refused: {reason}", what="value", requested=value)
+    taken = sum(metrics.record(domain, version, metric, value, at=now) for value in values)
+    if taken < len(values) or not metrics.flush():
+        raise Unavailable("the observations were not written", remedy="try again")
+    if own.json:
+        print_json({"recorded": taken})
+        return
+    out.print(f"Recorded {taken} of {metric}.")
+    out.print(f"  next: bailiwick metrics show {domain}")
 
 
 @app.command(epilog="Example:  bailiwick metrics trend cards latency_ms --last 30d --by day")
@@ -136,7 +162,7 @@ def rank_them(
     own = flags(ctx)
     metrics, span = own.platform.metrics, _span(own, last)
     if domain == "all":
-        ids = [each.id for each in own.platform.domains.list()]
+        ids = [each.domain.id for each in own.platform.domains.list_domains()]
         series = {each: metrics.query(each, metric, *span) for each in ids}
     else:
         own.platform.domains.get(domain)

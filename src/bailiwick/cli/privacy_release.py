@@ -23,6 +23,9 @@ from bailiwick.privacy.releases import Release
 _MEANINGS = {str(statistic): meaning for statistic, meaning in MEANINGS.items()} | {
     "accuracy": "share of right answers (mean), and test rows (count)",
     "confusion": "test rows by true and predicted label",
+    "test-loss": "mean cross-entropy on test rows in nats, clamped, and test rows (count)",
+    "validation-loss": "the same on validation rows",
+    "training-loss": "the same on the rows that it learned from",
 }
 _NAMESPACE = typer.Option(help="Of the privacy unit's budget, such as bank-customers.")
 _STATISTIC = typer.Option("--statistic", help="Repeatable: " + "; ".join(f"{s}: {m}" for s, m in MEANINGS.items()))
@@ -102,7 +105,7 @@ def release(
 
 def release_metrics(
     ctx: typer.Context,
-    version: Annotated[str, typer.Argument(help="Id of a model version.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="A version, or a domain: its newest.")],
     metric: Annotated[list[PrivateMetric], typer.Option("--metric", help="Repeatable.")],
     namespace: Annotated[str, _NAMESPACE],
     dataset: Annotated[str | None, typer.Option(help="Whose test rows; default: that of its training.")] = None,
@@ -110,12 +113,15 @@ def release_metrics(
     level: Annotated[Level | None, _LEVEL] = None,
     key: Annotated[str | None, _KEY] = None,
 ) -> None:
-    """Publish a version's accuracy or confusion on private test rows.
+    """Publish metrics of a version on private rows; those of a private version become its metrics, for gates.
 
-    Example: bailiwick privacy release-metrics VERSION --metric accuracy --namespace bank-customers --epsilon 1
+    A version that learned from private rows without --private is refused: no noise on its metrics protects those.
+
+    Example: bailiwick privacy release-metrics cards --metric accuracy --namespace bank-customers --epsilon 1
     """
-    found = flags(ctx).platform.private_metrics.release(
-        version,
+    platform = flags(ctx).platform
+    found = platform.private_metrics.release(
+        platform.registry.resolve(version).id,
         metric,
         namespace,
         actor=flags(ctx).actor(),
@@ -190,6 +196,7 @@ def _print_release(found: Release, *, as_json: bool) -> None:
         ("protects", f"{card['unit']['column']} of {card['unit']['namespace']}, {card['adjacency']}"),
         ("uses", f"at most {card['contribution_cap']} rows of one unit"),
         ("accounts", ", ".join(card["accounts"])),
+        *(("all together", f"{most} of {name}") for name, most in card.get("lifetime_budgets", {}).items()),
         ("lifetime", card["reset_policy"]),
         ("mechanisms", "; ".join(f"{use['name']} ({use['parameters'].get('of', '')})" for use in card["mechanisms"])),
         ("accounting", card["accounting"]),

@@ -13,7 +13,7 @@ from bailiwick.datasets.units import check_units
 from bailiwick.errors import InvalidInput, PolicyDenied
 from bailiwick.evaluation.judging import Judged, Subject
 from bailiwick.governance.audit import Actor
-from bailiwick.privacy.accounts import AccountKey
+from bailiwick.privacy.accounts import Account, AccountKey
 from bailiwick.privacy.applicability import of_import
 from bailiwick.privacy.contributions import BoundedRows, NumericColumn, bound
 from bailiwick.privacy.costs import Cost
@@ -105,7 +105,7 @@ class PrivateMetrics:
         Args:
             version: to judge.
             metrics: asked together; epsilon is shared equally.
-            namespace: of the privacy unit's account.
+            namespace: of the privacy unit's account: the domain's own if there is one, and the global one always.
             actor: who asks.
             cost: of the whole release; None: the level of the account's settings.
             dataset: id or name; None: what the version was trained on.
@@ -125,8 +125,8 @@ class PrivateMetrics:
             raise InvalidInput(applies.words, what="unit", where=snapshot.id, remedy=applies.remedy or None)
         self._check_learned(subject)
         _check_own(subject, metrics)
-        key = AccountKey(namespace, snapshot.name, domain)
-        account = self._privacy.ledger.account(key)
+        account = self._account(AccountKey(namespace, snapshot.name, domain))
+        key = account.key
         check_units(snapshot, account.unit)
         terms = self._privacy.terms(key)
         labels = len(subject.version.card.get("labels", ()))
@@ -168,6 +168,11 @@ class PrivateMetrics:
                 requested=exposed,
                 remedy="train a version with --private, or keep its metrics inside",
             )
+
+    def _account(self, own: AccountKey) -> Account:
+        """The domain's account of the data set, or else its global one, as for training."""
+        found = {account.key: account for account, _ in self._privacy.ledger.accounts()}
+        return found.get(own) or found.get(own.whole) or self._privacy.ledger.account(own.whole)
 
     def _level(self, key: AccountKey) -> Cost:
         level = self._privacy.settings(key).level

@@ -12,11 +12,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bailiwick.backends.pool import UpstreamPool
 from bailiwick.errors import BailiwickError
+from bailiwick.gateway.access_log import AccessLog
 from bailiwick.gateway.app import Gateway
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.snapshot import Compiler
 from bailiwick.gateway.sources import PlatformSources
+from bailiwick.gateway.traces import Traces, configured_provider
 from bailiwick.platform import Platform
 
 
@@ -35,12 +37,19 @@ class RunningGateway:
             platform.settings.reload_interval_s,
             report=lambda revision: self._reports.say(self._name, revision.traffic),
         )
+        settings = platform.settings
+        self._observers: list[AccessLog | Traces] = []
+        if settings.access_log is not None:
+            self._observers.append(AccessLog(settings.access_log, platform.clock))
+        if settings.traces:
+            self._observers.append(Traces(configured_provider()))
         self.app = Gateway(
             self.reloader,
             Pins(compiler),
             platform.metrics,
             max_body_bytes=platform.settings.max_body_bytes,
             more_families=platform.privacy_gauges,
+            observers=self._observers,
         )
 
     async def start(self) -> None:
@@ -54,6 +63,9 @@ class RunningGateway:
     async def stop(self) -> None:
         """End the background work and close the upstream connections."""
         await self.reloader.stop()
+        await self.app.shadows.stop()
+        for observer in self._observers:
+            await asyncio.to_thread(observer.close)
         with suppress(BailiwickError, SQLAlchemyError):  # without it, the report runs out by itself
             await asyncio.to_thread(self._reports.leave, self._name)
         await self._pool.close()

@@ -69,7 +69,7 @@ def evaluate(snapshot: Snapshot, key: str, subject: Evaluated) -> Evaluation:
     domain = snapshot.flags.get(experiment)
     if domain is None:
         if experiment in snapshot.ended:
-            return Evaluation({"key": key, "reason": "DISABLED", "variant": "", "metadata": {}})
+            return _no_value(key, {"experiment": experiment})
         return _not_found(key)
     compiled = snapshot.served[domain].experiments
     plan = compiled.plan(experiment)
@@ -79,10 +79,9 @@ def evaluate(snapshot: Snapshot, key: str, subject: Evaluated) -> Evaluation:
     if unit is None:
         return _failed(key, "TARGETING_KEY_MISSING", _missing(plan))
     assigned = assignment(compiled, experiment, subject.attribute, unit)
-    metadata = {"experiment": experiment, "domain": domain, "epoch": plan.split.revision}
+    metadata: dict[str, Scalar] = {"experiment": experiment, "domain": domain, "epoch": plan.split.revision}
     if assigned is None:
-        document = {"key": key, "reason": "DEFAULT", "variant": "", "metadata": metadata}
-        return Evaluation(document, domain=domain)
+        return _no_value(key, metadata, domain)
     document = {
         "key": key,
         "reason": _reason(assigned),
@@ -130,6 +129,12 @@ def _reason(assigned: Assignment) -> str:
     if not assigned.counted:
         return "TARGETING_MATCH"
     return "STATIC" if assigned.propensity == 1 else "SPLIT"
+
+
+def _no_value(key: str, metadata: Mapping[str, Scalar], domain: str = "") -> Evaluation:
+    """The protocol's list of reasons is closed and knows no DEFAULT; some providers insist on a variant."""
+    document = {"key": key, "reason": "DISABLED", "variant": "", "metadata": dict(metadata)}
+    return Evaluation(document, domain=domain)
 
 
 def _missing(plan: ExperimentPlan) -> str:

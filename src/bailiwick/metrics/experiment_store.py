@@ -413,6 +413,16 @@ def unit_means(
     connection: Connection, since: datetime, until: datetime, domain: str | None
 ) -> dict[str, dict[str, float]]:
     """The mean of each metric by unit, from the log of requests and the feedback on them. ``until`` is excluded."""
+    return {
+        unit: {metric: total / count for metric, (total, count) in metrics.items()}
+        for unit, metrics in unit_sums(connection, since, until, domain).items()
+    }
+
+
+def unit_sums(
+    connection: Connection, since: datetime, until: datetime, domain: str | None
+) -> dict[str, dict[str, tuple[float, int]]]:
+    """Sum and number of each metric's values by unit, from the log and the feedback. ``until`` is excluded."""
     table = request_log.c
     span = [table.unit.is_not(None), table.at >= since, table.at < until]
     if domain is not None:
@@ -427,9 +437,42 @@ def unit_means(
     )
     for unit, metric, value in connection.execute(judged):
         _gather(sums.setdefault(unit, {}), {metric: value})
-    return {
-        unit: {metric: total / count for metric, (total, count) in metrics.items()} for unit, metrics in sums.items()
-    }
+    return sums
+
+
+def newest_requests_since(connection: Connection, domain: str, since: datetime, most: int) -> datetime | None:
+    """When the oldest of the newest so many requests of known units was answered; None where there is none."""
+    table = request_log.c
+    newest = (
+        select(table.at)
+        .where(table.domain == domain, table.at >= since, table.unit.is_not(None))
+        .order_by(table.at.desc())
+        .limit(most)
+        .subquery()
+    )
+    found: datetime | None = connection.execute(select(func.min(newest.c.at))).scalar()
+    return found
+
+
+def forget(connection: Connection, experiment: str) -> int:
+    """Delete what is known of an experiment's units: their sums, covariates and feedback; the totals stay.
+
+    Returns:
+        How many units are forgotten.
+    """
+    for table in (experiment_covariate, experiment_feedback):
+        connection.execute(delete(table).where(table.c.experiment == experiment))
+    return connection.execute(delete(experiment_unit).where(experiment_unit.c.experiment == experiment)).rowcount
+
+
+def purge_writers(connection: Connection, before: datetime) -> int:
+    """Forget processes that have logged nothing since, and none of whose events is left."""
+    writer = experiment_writer.c
+    event = select(experiment_event.c.part).where(experiment_event.c.writer == writer.writer).exists()
+    gone = connection.execute(delete(experiment_writer).where(writer.at < before, ~event)).rowcount
+    known = select(writer.writer).where(writer.writer == experiment_mark.c.writer).exists()
+    connection.execute(delete(experiment_mark).where(~known))
+    return gone
 
 
 def write_covariates(

@@ -7,6 +7,7 @@ import binascii
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -19,6 +20,7 @@ from bailiwick.metrics.experiment_store import Judgement
 from bailiwick.metrics.exposures import ArmTotals, ArmUnits
 from bailiwick.metrics.model import TallyCounts
 from bailiwick.metrics.tally import Tally, UnitKey
+from bailiwick.statistics.moments import UnitMoments
 from bailiwick.storage.database import Database
 
 TALLY_LIMIT = 5_000
@@ -26,7 +28,34 @@ TALLY_LIMIT = 5_000
 
 FEEDBACK_WINDOW = timedelta(days=7)
 
+PAST_REQUESTS = 200_000
+"""Of which a plan is made at most: some seconds of reading."""
+
 _LARGEST_CURSOR = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Covariates:
+    """Each unit's mean of each metric over a span before an experiment."""
+
+    since: datetime
+    until: datetime
+    means: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class PastUnits:
+    """What a metric showed per unit.
+
+    Args:
+        moments: over the units that gave a value.
+        units: distinct units that asked, whether or not they gave a value.
+        span: over which.
+    """
+
+    moments: UnitMoments
+    units: int
+    span: timedelta
 
 
 class ExperimentTotals:
@@ -97,15 +126,8 @@ class ExperimentTotals:
         Raises:
             InvalidInput: not positive, or longer than exposures are kept.
         """
-        if not timedelta() < window <= self._events_kept:
-            raise InvalidInput(
-                f"feedback on {experiment!r} cannot count for {window}",
-                what="feedback_window",
-                requested=str(window),
-                allowed=f"more than 0, at most {self._events_kept} (exposures are forgotten then)",
-            )
         with self._database.write() as connection:
-            store.write_window(connection, experiment, window)
+            self.agree(connection, experiment, window)
 
     def set_covariates(self, experiment: str, since: datetime, until: datetime, *, domain: str | None = None) -> int:
         """Take each unit's mean of each metric over a time before the experiment as its covariates.
@@ -121,13 +143,48 @@ class ExperimentTotals:
             InvalidInput: the span is empty or not over.
             Conflict: units have entered already.
         """
+        covariates = self.covariates(since, until, domain=domain)
+        with self._database.write() as connection:
+            self.agree(connection, experiment, covariates=covariates)
+        return len(covariates.means)
+
+    def covariates(self, since: datetime, until: datetime, *, domain: str | None = None) -> Covariates:
+        """What `set_covariates` would set; nothing is written.
+
+        Raises:
+            InvalidInput: the span is empty or not over.
+        """
         if since.tzinfo is None or until.tzinfo is None or since >= until or until > self._clock.now():
             raise InvalidInput(
                 f"{since.isoformat()} to {until.isoformat()} is no time before the experiment",
                 what="since",
                 allowed="two instants with time zone, the first before the second, both past",
             )
-        with self._database.write() as connection:
+        with self._database.read() as connection:
+            return Covariates(since, until, store.unit_means(connection, since, until, domain))
+
+    def agree(
+        self,
+        connection: Connection,
+        experiment: str,
+        window: timedelta | None = None,
+        covariates: Covariates | None = None,
+    ) -> None:
+        """`set_feedback_window` and `set_covariates` in the caller's unit, who audits it. None: leave it as it is.
+
+        Raises:
+            InvalidInput, Conflict: as those.
+        """
+        if window is not None:
+            if not timedelta() < window <= self._events_kept:
+                raise InvalidInput(
+                    f"feedback on {experiment!r} cannot count for {window}",
+                    what="feedback_window",
+                    requested=str(window),
+                    allowed=f"more than 0, at most {self._events_kept} (exposures are forgotten then)",
+                )
+            store.write_window(connection, experiment, window)
+        if covariates is not None:
             store.lock(connection, "tally")
             if store.has_units(connection, experiment):
                 raise Conflict(
@@ -136,9 +193,34 @@ class ExperimentTotals:
                     requested=experiment,
                     remedy="covariates are set before the first exposure",
                 )
-            means = store.unit_means(connection, since, until, domain)
-            store.write_covariates(connection, experiment, means, since, until, FEEDBACK_WINDOW)
-        return len(means)
+            given = covariates.means, covariates.since, covariates.until
+            store.write_covariates(connection, experiment, *given, FEEDBACK_WINDOW)
+
+    def past_units(self, domain: str, metric: str, since: datetime) -> PastUnits | None:
+        """What a metric showed per unit lately: of the newest 200,000 requests; None where no unit is known.
+
+        Args:
+            domain: that answered.
+            metric: measured or judged.
+            since: not further back than this.
+        """
+        now = self._clock.now()
+        with self._database.read() as connection:
+            oldest = store.newest_requests_since(connection, domain, since, PAST_REQUESTS)
+            if oldest is None:
+                return None
+            sums = store.unit_sums(connection, oldest, now + timedelta(seconds=1), domain)
+        values = [metrics[metric] for metrics in sums.values() if metric in metrics]
+        moments = UnitMoments.of([total for total, _ in values], [float(count) for _, count in values])
+        return PastUnits(moments, len(sums), now - oldest)
+
+    def forget(self, connection: Connection, experiment: str) -> int:
+        """Forget the units of an experiment that is over for good, in the caller's unit; its totals and log stay.
+
+        Late feedback on it no longer counts. Returns how many units.
+        """
+        store.lock(connection, "tally")
+        return store.forget(connection, experiment)
 
     def events(self, experiment: str, *, after: str = "", limit: int = 1_000) -> EventPage:
         """A page of the log of exposures with their outcomes, and the feedback on them as it stands now.
@@ -171,7 +253,9 @@ class ExperimentTotals:
         """Forget events that are old and in the totals; the totals stay. Returns how many."""
         with self._database.write(durable=False) as connection:
             kept = max(self._events_kept, FEEDBACK_WINDOW, store.longest_window(connection))
-            return store.purge_events(connection, self._clock.now() - kept)
+            purged = store.purge_events(connection, self._clock.now() - kept)
+            store.purge_writers(connection, self._clock.now() - kept)
+            return purged
 
 
 def _tally(connection: Connection, limit: int) -> TallyCounts:

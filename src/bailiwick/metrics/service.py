@@ -26,7 +26,7 @@ from bailiwick.metrics.model import (
     SeriesKey,
     TallyCounts,
 )
-from bailiwick.metrics.observations import Exposed, Observation, ServedRequest, is_recordable
+from bailiwick.metrics.observations import SHADOW_ARM, Exposed, Observation, ServedRequest, is_recordable
 from bailiwick.metrics.prometheus import Family
 from bailiwick.metrics.recorder import Recorder
 from bailiwick.metrics.resolution import Resolution, resolution_for, spans
@@ -288,6 +288,13 @@ class MetricsService:
         """Every metric of every version, by default over the last hour."""
         since, until = self._span(since, until)
         return summarise(self._covering(domain, since, until))
+
+    def shadow_summary(
+        self, domain: str, version: str, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[MetricSummary]:
+        """What a version showed while it answered in the shadow, by default over the last hour."""
+        since, until = self._span(since, until)
+        return summarise(self._covering(domain, since, until, version=version, arm=SHADOW_ARM))
 
     def compact(self) -> int:
         """Make rollups of hours and days from minutes that are new, and forget what is old. Returns how many hours.

@@ -86,9 +86,8 @@ class Sketch:
         """How many values it holds."""
         return int(self.counts.sum())
 
-    @property
     def values(self) -> NDArray[np.float64]:
-        """The value that stands for each bucket, ascending, shape ``(n,)``."""
+        """The value that stands for each bucket, ascending, shape ``(n,)``; within 1 % of every value in it."""
         return np.array([_value(int(bucket)) for bucket in self.buckets], dtype=np.float64)
 
     def quantile(self, q: float) -> float:

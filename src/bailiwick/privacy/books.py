@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from bailiwick.privacy.charging import add_up
 from bailiwick.privacy.posting import found
 from bailiwick.privacy.refusals import unknown_charge
 from bailiwick.privacy.releases import Charge, Release
-from bailiwick.privacy.store import account_rows, charge_rows, release_rows
+from bailiwick.privacy.store import account_rows, charge_rows, identity_rows, release_rows
 from bailiwick.storage.database import Database
 
 
@@ -40,6 +40,16 @@ class Books:
         """
         with self._database.read() as connection:
             return found(account_rows.accounts(connection, [key]), [key])[0].account
+
+    def accounts_of(self, keys: Sequence[AccountKey]) -> Mapping[AccountKey, Account]:
+        """What was fixed when several accounts were created.
+
+        Raises:
+            NotFound: one does not exist.
+        """
+        with self._database.read() as connection:
+            rows = found(account_rows.accounts(connection, keys), keys)
+        return {row.account.key: row.account for row in rows}
 
     def accounts(self) -> list[tuple[Account, Balance]]:
         """Every account with its balance, in the order of their keys."""
@@ -110,6 +120,11 @@ class Books:
         """Whether data was ever paid for from the account, or is about to be."""
         with self._database.read() as connection:
             return account_rows.was_charged(connection, key)
+
+    def unclaimed(self, contents: Collection[str]) -> set[str]:
+        """Those of the contents that no account has yet."""
+        with self._database.read() as connection:
+            return identity_rows.unclaimed(connection, contents)
 
     def unfinished(self, *, started_before: datetime, expired_at: datetime) -> list[Charge]:
         """Charges that started before an instant, and held ones that had expired at another; the oldest first."""

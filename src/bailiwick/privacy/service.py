@@ -77,13 +77,15 @@ class PrivacyService:
             rho: most rho ever, instead of epsilon.
             adjacency: which change of the data is hidden; `Adjacency.ADD_REMOVE` unless said otherwise.
             reset_days: the account starts afresh after so many days; None: never.
-            settings: what its releases use unless they say otherwise.
+            settings: what its releases use.
 
         Raises:
             InvalidInput: no column, no cap, or a value that cannot be accepted.
             Conflict: the account exists, or another one has the data set or its content.
             NotFound: a domain's account without its global one.
         """
+        if settings is not None:
+            parse_settings(settings_document(settings))  # before there is an account that would be left without them
         cap = Cost.cap(epsilon=epsilon, delta=0 if delta in ("0", "0.0") else delta, rho=rho)
         currency = Currency.ZCDP if rho is not None else Currency.APPROX if cap.delta_atto else Currency.PURE
         lifetime = Lifetime(reset_days)
@@ -111,7 +113,7 @@ class PrivacyService:
         return account
 
     def settings(self, key: AccountKey) -> PrivacySettings:
-        """What an account's releases use unless they say otherwise: the domain's own settings over the global ones."""
+        """What an account's releases use: the domain's own settings over the global ones."""
         with self._database.read() as connection:
             whole, own = release_rows.terms(connection, key.whole), release_rows.terms(connection, key)
         return parse_settings(merged(whole or {}, own or {}))
@@ -143,7 +145,7 @@ class PrivacyService:
         return settings
 
     def terms(self, key: AccountKey) -> ReleaseTerms:
-        """The terms that a release from this account has unless it says otherwise.
+        """The terms that a release from this account has.
 
         Raises:
             NotFound: the account does not exist.
@@ -198,11 +200,15 @@ class PrivacyService:
         """
         terms.check(numeric=numeric, categorical=categorical)
         wanted = [keys] if isinstance(keys, AccountKey) else list(keys)
+        accounts = self.ledger.accounts_of(sorted({each for key in wanted for each in (key, key.whole)}))
         for key in wanted:
-            check_account(terms, self.ledger.account(key))
+            check_account(terms, accounts[key])
         check_settings(terms, self.settings(wanted[0]))
         # What crashed processes still hold is given back just when somebody wants it.
         self.recover()
+        contents = {key.whole: self._contents_of(key.lineage) for key in wanted}
+        if self.ledger.unclaimed({each for found in contents.values() for each in found}):
+            self._claim_for_the_oldest(actor)
         charge = self.ledger.hold(
             wanted,
             plan.cost,
@@ -210,7 +216,7 @@ class PrivacyService:
             plan_hash=plan_hash(terms, plan),
             plan={"terms": terms, "plan": plan},
             actor=actor,
-            contents={key.whole: self._contents_of(key.lineage) for key in wanted},
+            contents=contents,
         )
         if charge.state is ChargeState.SPENT:
             return self._replay(charge)
@@ -224,7 +230,7 @@ class PrivacyService:
             if begun is not None:
                 begun(started)
             output = compute()
-            card = report_card(terms, plan, started, wanted, output, self._clock.now())
+            card = report_card(terms, plan, started, wanted, list(accounts.values()), output, self._clock.now())
             return self.ledger.spend(started, card, output, actor)
         except BaseException:
             # Data may have been touched, so the budget is gone. If even this fails, recovery does the same later.

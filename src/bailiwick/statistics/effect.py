@@ -97,11 +97,28 @@ def unknown_effect(
     )
 
 
-def require_level(level: float, what: str = "level") -> float:
-    """The level itself, where it is a confidence strictly between 0 and 1.
+def require_confidence(level: float) -> float:
+    """The level itself, where it is a confidence from 0.5 up to below 1.
 
     Raises:
         InvalidInput: it is not; 95 instead of 0.95 is the usual reason.
+    """
+    if 0.5 <= level < 1.0:
+        return level
+    raise InvalidInput(
+        f"level {level!r} is not a confidence from 0.5 to below 1",
+        what="level",
+        requested=level,
+        allowed="0.5 <= level < 1",
+        remedy="give a share, such as 0.95",
+    )
+
+
+def require_level(level: float, what: str = "level") -> float:
+    """The number itself, where it lies strictly between 0 and 1.
+
+    Raises:
+        InvalidInput: it is not.
     """
     if not 0.0 < level < 1.0:
         raise InvalidInput(

@@ -3,7 +3,7 @@
 | rule | promises | when |
 |---|---|---|
 | `holm` | family-wise error, whatever the dependence | the default for decisions; never worse than Bonferroni |
-| `hochberg` | family-wise error under independence or positive dependence | arms against one shared control, two-sided |
+| `hochberg` | family-wise error under independence or positive dependence | arms against one shared control |
 | `benjamini_hochberg` | false discovery rate under independence or positive dependence | many secondary metrics |
 | `benjamini_yekutieli` | false discovery rate, whatever the dependence | the same, where dependence may be negative |
 

@@ -1,163 +1,148 @@
-"""Guardrails: is the treatment at most a margin worse, and when has it been shown to be more?
+"""Guardrails at fixed n: is the treatment not worse than the control by more than a margin, or the same within margins?
 
-Two one-sided questions are watched at once, each with its own e-process and its own error: *harmed*, evidence that the
-treatment is worse than the margin allows (stop now), and *holds*, evidence that it is not (ship). With a margin of zero
-"harmed" asks for any harm, and "holds" for an improvement. Between the two nothing is shown yet.
+A difference that is not significant is no evidence that nothing broke; a small arm never finds anything. Here the
+burden lies with the treatment: what must be rejected is "worse by the margin or more". With a margin relative to the
+control the test is that of `treatment - control + margin |control|`, with the error of just that quantity, so that it
+agrees with the one-sided interval of the lift.
 
-A margin may be relative to the control: then the contrast ``treatment - (1 - margin) * control`` is tested, so the
-error of the control counts too. Valid as `bailiwick.statistics.confidence_sequence` is: after the burn-in, tuning
-frozen. With several guardrails divide the error of "harmed" by their number (tuning level ``1 - alpha / guardrails``);
-"holds" needs no division where all guardrails must hold (intersection-union).
-
-Source: Howard et al. 2021, arXiv 1810.08240, proposition 6 (one-sided mixture); Schuirmann 1987 (two one-sided tests).
+Sources: Schuirmann, "A comparison of the two one-sided tests procedure and the power approach for assessing the
+equivalence of average bioavailability", Journal of Pharmacokinetics and Biopharmaceutics 15, 1987; Hasler, Vonk,
+Hothorn, "Assessing non-inferiority of a new treatment in a three-arm trial in the presence of heteroscedasticity",
+Statistics in Medicine 27, 2008 (relative margins).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from scipy.special import stdtr
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.confidence_sequence import Tuning
-from bailiwick.statistics.moments import UnitMoments
-from bailiwick.statistics.normal_mixture import bound_above, log_e_value_above, mixture_precision
-from bailiwick.statistics.score import combine
+from bailiwick.statistics.effect import Alternative, Effect, require_finite
+from bailiwick.statistics.welch import ArmEstimate, compare_estimates
 
 
 @dataclass(frozen=True, slots=True)
-class Margin:
-    """How much worse the treatment may be.
+class NonInferiority:
+    """Whether a guardrail holds.
 
     Args:
-        size: at least 0; in the metric's unit, or 0.02 for two per cent of the control.
-        relative: whether the size is a share of the control's absolute value.
-        higher_is_better: direction of the metric.
+        effect: the one-sided effect whose finite end is to be compared with the margin.
+        margin: the largest loss that is accepted, positive.
+        relative: whether the margin is a share of the control's size, else in the metric's unit.
+        p_value: of the treatment being worse by the margin or more.
+        holds: whether that is rejected at the effect's level.
     """
 
-    size: float
-    relative: bool = True
-    higher_is_better: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.size < math.inf:
-            raise InvalidInput(
-                f"a margin of {self.size!r} is not a number of at least 0",
-                what="margin",
-                requested=repr(self.size),
-                remedy="give how much worse the treatment may be, as a positive number",
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class GuardrailWatch:
-    """What a watched guardrail remembers between looks; start with ``GuardrailWatch()``."""
-
-    planned_information: float | None = None
-    information: float = 0.0
-    log_harmed: float = 0.0
-    log_holds: float = 0.0
-    low: float = -math.inf
-    high: float = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class GuardrailResult:
-    """One look at a guardrail.
-
-    Args:
-        advantage: how far the treatment is on the good side of the margin, in the metric's unit; NaN in the burn-in.
-        low: lower bound of the advantage, at all times together, one-sided at the tuning's level.
-        high: upper bound, likewise.
-        harmed: shown to be worse than the margin allows.
-        holds: shown not to be.
-        harmed_p_value: always valid.
-        holds_p_value: always valid.
-        harmed_e_value: of this look.
-        holds_e_value: of this look.
-        state: give it to the next look.
-        reason: why nothing can be said yet; None after the burn-in.
-    """
-
-    advantage: float
-    low: float
-    high: float
-    harmed: bool
+    effect: Effect
+    margin: float
+    relative: bool
+    p_value: float
     holds: bool
-    harmed_p_value: float
-    holds_p_value: float
-    harmed_e_value: float
-    holds_e_value: float
-    state: GuardrailWatch
-    reason: str | None = None
 
 
-def guard(
-    control: Sequence[UnitMoments],
-    treatment: Sequence[UnitMoments],
-    tuning: Tuning,
-    margin: Margin,
-    state: GuardrailWatch = GuardrailWatch(),
-) -> GuardrailResult:
-    """One look at a guardrail; the tuning's alternative plays no part.
-
-    >>> control, slower = UnitMoments.of([90.0, 110.0] * 300), UnitMoments.of([110.0, 130.0] * 300)
-    >>> look = guard([control], [slower], Tuning(planned_units=1_200), Margin(0.05, higher_is_better=False))
-    >>> look.harmed, look.holds, round(look.advantage, 1)
-    (True, False, -15.0)
+@dataclass(frozen=True, slots=True)
+class Equivalence:
+    """Whether two arms are the same for practical purposes.
 
     Args:
-        control: moments per epoch, of all units since the test began.
-        treatment: of the same epochs.
-        tuning: frozen before the first look.
-        margin: frozen too.
-        state: what the previous look returned.
+        effect: at the confidence ``1 - 2 alpha``, whose interval lies within the margins exactly when it holds.
+        margin: largest difference either way that counts as none.
+        relative: whether the margin is a share of the control's size.
+        p_value: the larger of the two one-sided ones.
+        holds: whether both are below alpha.
+    """
+
+    effect: Effect
+    margin: float
+    relative: bool
+    p_value: float
+    holds: bool
+
+
+def non_inferiority(
+    control: ArmEstimate,
+    treatment: ArmEstimate,
+    margin: float,
+    *,
+    relative: bool = False,
+    higher_is_better: bool = True,
+    level: float = 0.95,
+) -> NonInferiority:
+    """Test that the treatment loses less than the margin.
+
+    >>> control, treatment = ArmEstimate(200.0, 4.0, 500), ArmEstimate(203.0, 4.0, 500)  # p95 in ms, lower is better
+    >>> found = non_inferiority(control, treatment, 0.05, relative=True, higher_is_better=False)
+    >>> found.holds, round(found.p_value, 4), round(found.effect.lift_high or 0, 4)
+    (True, 0.008, 0.0387)
+
+    Args:
+        control: the arm compared with, such as `bailiwick.statistics.welch.estimate_arm` gives it.
+        treatment: the arm in question.
+        margin: 0 or more; 0 asks for superiority.
+        relative: whether the margin is a share of the control's size.
+        higher_is_better: the metric's direction.
+        level: one-sided confidence.
 
     Raises:
-        InvalidInput: the arms have different numbers of epochs, or sums that are not finite.
+        InvalidInput: the margin is negative or not finite, or the level is no confidence.
     """
-    score = combine(control, treatment, tuning.support, tuning.burn_in)
-    if not score.information:
-        return _result(math.nan, 0.0, 0.0, state, tuning, score.reason)
-    direction = 1.0 if margin.higher_is_better else -1.0
-    # direction * difference + allowance, where the allowance may be a multiple of the control's estimate
-    slope = margin.size * math.copysign(1.0, score.control) if margin.relative else 0.0
-    allowance = slope * score.control if margin.relative else margin.size
-    advantage = direction * score.difference + allowance
-    variance = 1 / score.information + slope * slope * score.control_variance + 2 * direction * slope * score.covariance
-    information = 1 / variance
-    planned = state.planned_information or information * tuning.planned_units / score.units
-    clock = max(state.information, information)
-    rho = mixture_precision(planned, 1 - tuning.level, one_sided=True)
-    s = advantage * math.sqrt(information * clock)
-    holds, harmed = (float(log_e_value_above(value, clock, rho)) for value in (s, -s))
-    half = float(bound_above(clock, 1 - tuning.level, rho)) / math.sqrt(clock * information)
-    state = replace(
-        state,
-        planned_information=planned,
-        information=clock,
-        log_harmed=max(state.log_harmed, harmed),
-        log_holds=max(state.log_holds, holds),
-        low=max(state.low, advantage - half),
-        high=min(state.high, advantage + half),
-    )
-    return _result(advantage, harmed, holds, state, tuning, None)
+    require_finite(margin, "margin", least=0.0)
+    alternative = Alternative.GREATER if higher_is_better else Alternative.LESS
+    effect = compare_estimates(control, treatment, level, alternative, "non_inferiority")
+    p_value = _one_sided(effect, control, treatment, -margin if higher_is_better else margin, relative, alternative)
+    return NonInferiority(effect, margin, relative, p_value, p_value < 1.0 - level)
 
 
-def _result(
-    advantage: float, log_harmed: float, log_holds: float, state: GuardrailWatch, tuning: Tuning, reason: str | None
-) -> GuardrailResult:
-    threshold = -math.log(1 - tuning.level)
-    return GuardrailResult(
-        advantage=advantage,
-        low=state.low,
-        high=state.high,
-        harmed=state.log_harmed >= threshold,
-        holds=state.log_holds >= threshold,
-        harmed_p_value=math.exp(-state.log_harmed),
-        holds_p_value=math.exp(-state.log_holds),
-        harmed_e_value=math.exp(min(log_harmed, 700.0)),
-        holds_e_value=math.exp(min(log_holds, 700.0)),
-        state=state,
-        reason=reason,
+def equivalence(
+    control: ArmEstimate, treatment: ArmEstimate, margin: float, *, relative: bool = False, alpha: float = 0.05
+) -> Equivalence:
+    """Two one-sided tests (TOST) that the arms differ by less than the margin.
+
+    >>> found = equivalence(ArmEstimate(200.0, 4.0, 500), ArmEstimate(203.0, 4.0, 500), 10.0)
+    >>> found.holds, round(found.p_value, 5)
+    (True, 0.00675)
+
+    Args:
+        control: the arm compared with.
+        treatment: the arm in question.
+        margin: above 0; in the metric's unit, or a share of the control's size.
+        relative: which of the two.
+        alpha: probability of calling arms the same that are not, at most a quarter.
+
+    Raises:
+        InvalidInput: the margin is not positive, or alpha is not between 0 and 0.25.
+    """
+    require_finite(margin, "margin", least=0.0)
+    if margin == 0 or not 0 < alpha <= 0.25:
+        raise InvalidInput(
+            f"a margin of {margin!r} at alpha {alpha!r} cannot show equivalence",
+            what="margin" if margin == 0 else "alpha",
+            requested=margin if margin == 0 else alpha,
+            allowed="a margin above 0, 0 < alpha <= 0.25",
+            remedy="name the smallest difference that would matter",
+        )
+    effect = compare_estimates(control, treatment, 1 - 2 * alpha, method="equivalence")
+    p_value = max(
+        _one_sided(effect, control, treatment, -margin, relative, Alternative.GREATER),
+        _one_sided(effect, control, treatment, margin, relative, Alternative.LESS),
     )
+    return Equivalence(effect, margin, relative, p_value, p_value < alpha)
+
+
+def _one_sided(
+    effect: Effect, control: ArmEstimate, treatment: ArmEstimate, bound: float, relative: bool, side: Alternative
+) -> float:
+    """The p-value of the effect not lying beyond the bound on that side."""
+    if not effect.known:
+        return 1.0
+    excess, variance = effect.difference - bound, control.variance + treatment.variance
+    if relative:
+        excess = effect.difference - bound * abs(control.mean)
+        weight = 1 + math.copysign(bound, bound * control.mean)
+        variance = treatment.variance + weight * weight * control.variance
+    if variance == 0:
+        return 1.0
+    statistic = excess / math.sqrt(variance)
+    return float(stdtr(effect.degrees_of_freedom, -statistic if side is Alternative.GREATER else statistic))

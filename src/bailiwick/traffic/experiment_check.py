@@ -19,6 +19,10 @@ MAX_PARAMETERS = 50
 MAX_TEXT = 512
 """Characters of a unit, of a value and of an attribute's name."""
 
+MAX_VERSION = 200
+"""Characters of a model version's id."""
+MAX_EPOCH = 2**31 - 1
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ARM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
@@ -34,6 +38,7 @@ def check_experiment(plan: ExperimentPlan) -> None:
         InvalidInput: naming the field that is wrong.
     """
     _match(_ID, plan.experiment, "experiment", "letters, digits, - and _, at most 64; it is also the key of a flag")
+    _match(_ID, plan.domain, "domain", "the id of a domain")
     _match(_ID, plan.layer, "layer", "letters, digits, - and _, at most 64")
     _check_unit_kind(plan.unit)
     _check_slots(plan.slots)
@@ -64,7 +69,7 @@ def _check_arms(arms: Sequence[Arm]) -> None:
         raise _wrong("arms", names, "at least two arms")
     for arm in arms:
         _match(_ARM, arm.name, "arms", "letters, digits and . _ : @ + -, at most 100")
-        if arm.version is not None and not (arm.version and _is_text(arm.version)):
+        if arm.version is not None and not (_is_text(arm.version) and 1 <= len(arm.version) <= MAX_VERSION):
             raise _wrong("version", arm.version, "the id of a model version")
         if len(arm.parameters) > MAX_PARAMETERS:
             raise _wrong("parameters", len(arm.parameters), f"at most {MAX_PARAMETERS} for an arm")
@@ -91,8 +96,8 @@ def _check_split(plan: ExperimentPlan) -> None:
     split = plan.split
     if split.domain != plan.domain or split.algorithm != ALGORITHM or not _is_whole(split.revision):
         raise _wrong("split", [split.domain, split.revision, split.algorithm], f"a split of the domain {plan.domain!r}")
-    if split.revision < 1:
-        raise _wrong("split", split.revision, "an epoch from 1")
+    if not 1 <= split.revision <= MAX_EPOCH:
+        raise _wrong("split", split.revision, f"an epoch from 1 to {MAX_EPOCH}")
     if not (split.salt and _is_text(split.salt) and len(split.salt) <= 100):
         raise _wrong("split", split.salt, "a salt of 1 to 100 characters")
     borders = [0, *(piece.end for piece in split.ranges)]

@@ -149,7 +149,10 @@ class ExperimentPlacement:
         """
         if isinstance(slots, bool) or not isinstance(slots, int) or not 0 <= slots < SLOTS:
             raise InvalidInput(
-                f"a holdout of {slots!r} slots", what="slots", requested=slots, allowed=f"0 to {SLOTS - 1}"
+                f"a holdout of {percent(slots) if isinstance(slots, int) else repr(slots)}",
+                what="slots",
+                requested=slots,
+                allowed=f"0 to {percent(SLOTS - 1)}, in whole slots",
             )
         store.lock(self._database, connection)
         revision, present = experiment_store.newest_holdout(connection)

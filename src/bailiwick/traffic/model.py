@@ -24,6 +24,18 @@ class SlotRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """A version that answers copies of requests; nobody sees its answers.
+
+    Args:
+        share: basis points of the domain's requests that are copied, 1 to `SLOTS`.
+    """
+
+    version: str
+    share: int = SLOTS
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A canary and the equally large control that it is compared with, within one plan.
 
@@ -59,6 +71,7 @@ class TrafficPlan:
         revision: grows by one with each change; a gateway applies a plan only if its revision is newer.
         salt: fixed for the plan's life, so that a unit keeps its slot.
         comparison: what a rollout compares in it; None outside of one.
+        shadow: who answers copies besides; it has no weight.
     """
 
     domain: str
@@ -67,6 +80,7 @@ class TrafficPlan:
     ranges: tuple[SlotRange, ...]
     algorithm: int = ALGORITHM
     comparison: Comparison | None = None
+    shadow: Shadow | None = None
 
     @property
     def weights(self) -> dict[str, int]:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from bailiwick.storage.database import Database
 from bailiwick.storage.schema import Json, UtcDateTime, metadata
-from bailiwick.traffic.model import Comparison, PlanRecord, SlotRange, TrafficPlan
+from bailiwick.traffic.model import Comparison, PlanRecord, Shadow, SlotRange, TrafficPlan
 
 traffic_plan = Table(
     "traffic_plan",
@@ -43,6 +43,7 @@ traffic_plan = Table(
     Column("algorithm", Integer, nullable=False),
     Column("ranges", Json, nullable=False),
     Column("comparison", Json, nullable=True),
+    Column("shadow", Json, nullable=True),
     Index("ix_traffic_plan_at", "domain", "at"),
 )
 
@@ -89,6 +90,7 @@ def append(connection: Connection, record: PlanRecord) -> None:
             algorithm=plan.algorithm,
             ranges=[[piece.first, piece.end, piece.version] for piece in plan.ranges],
             comparison=asdict(plan.comparison) if plan.comparison else null(),
+            shadow=[plan.shadow.version, plan.shadow.share] if plan.shadow else null(),
         )
     )
     move_revision(connection)
@@ -149,6 +151,7 @@ def _record(row: Row[Any]) -> PlanRecord:
         comparison=None
         if row.comparison is None
         else Comparison(**{**row.comparison, "control": tuple(row.comparison["control"])}),
+        shadow=None if row.shadow is None else Shadow(*row.shadow),
     )
     return PlanRecord(
         plan=plan, at=row.at, actor=row.actor, change=row.change, reason=row.reason, restores=row.restores

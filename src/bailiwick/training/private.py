@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -41,6 +42,7 @@ class PrivateTrainingTerms:
     """What a private training is going to do and cost, before it does it.
 
     Args:
+        snapshot: what it would learn from, as it was checked: a version that is imported meanwhile is not taken.
         key: the account to debit; the global one of its lineage is debited too.
         terms: of the account.
         labels: that the model will know.
@@ -48,6 +50,7 @@ class PrivateTrainingTerms:
         release: what is charged for.
     """
 
+    snapshot: Dataset
     key: AccountKey
     terms: ReleaseTerms
     labels: tuple[str, ...]
@@ -63,7 +66,6 @@ class PrivateTrainingService:
         datasets: where examples come from.
         privacy: the budgets.
         family_of: the private family of a name.
-        check_domain: called with the domain first; raises `NotFound` when it does not exist.
     """
 
     def __init__(
@@ -72,13 +74,11 @@ class PrivateTrainingService:
         datasets: DatasetService,
         privacy: PrivacyService,
         family_of: Callable[[str], PrivateModelFamily],
-        check_domain: Callable[[str], object] | None = None,
     ) -> None:
         self._training = training
         self._datasets = datasets
         self._privacy = privacy
         self._family_of = family_of
-        self._check_domain = check_domain
 
     def plan(
         self,
@@ -107,9 +107,7 @@ class PrivateTrainingService:
             InvalidInput: the terms lack the cap or the labels, or the data set cannot carry the promise.
             Unavailable: a package that draws noise or accounts for it is not installed.
         """
-        if self._check_domain:
-            self._check_domain(domain)
-        snapshot = self._datasets.get(dataset)
+        snapshot = self._training.snapshot(domain, dataset)
         key = self._account(snapshot, domain, namespace)
         terms = self._privacy.terms(key)
         terms.check(categorical=["label"])
@@ -120,7 +118,7 @@ class PrivateTrainingService:
         require_noise()
         plan = chosen.plan(cost.epsilon, cost.delta, terms.contribution_cap, settings)
         return PrivateTrainingTerms(
-            key, terms, terms.categories["label"].values, plan, _release_plan(domain, chosen, plan, cost)
+            snapshot, key, terms, terms.categories["label"].values, plan, _release_plan(domain, chosen, plan, cost)
         )
 
     def train(
@@ -163,33 +161,31 @@ class PrivateTrainingService:
         terms = self.plan(
             domain, dataset, epsilon=epsilon, delta=delta, family=family, settings=settings, namespace=namespace
         )
-        snapshot = self._datasets.get(dataset)
+        snapshot = terms.snapshot
         chosen = self._family_of(family)
         cost = terms.release.cost
         recorded = {**(settings or {}), "epsilon": cost.epsilon, "delta": cost.delta}
         charges: list[Charge] = []
-        runs: list[TrainingRun] = []
-        learned: list[FittedModel] = []
+        learned: list[tuple[TrainingRun, FittedModel]] = []
         begun = time.process_time()
+        with ExitStack() as on_record:
 
-        def learn() -> dict[str, Any]:
-            # Only now is it paid for: a refused training leaves no run behind.
-            run = self._training.begin(domain, snapshot, family, 0, recorded, None, actor)
-            runs.append(run)
-            examples = self._datasets.examples(snapshot.id, Split.TRAIN, domain)
-            learned.append(
-                chosen.train_privately(
-                    examples,
+            def learn() -> dict[str, Any]:
+                # Only now is it paid for: a refused training leaves no run behind.
+                run = on_record.enter_context(
+                    self._training.running(domain, snapshot, family, actor=actor, seed=0, settings=recorded)
+                )
+                model = chosen.train_privately(
+                    self._datasets.examples(snapshot.id, Split.TRAIN, domain),
                     terms.labels,
                     terms.plan,
                     settings=settings,
                     privacy=_privacy_record(terms, chosen, charges[0]),
                     progress=(lambda step: progress(step, terms.plan.steps)) if progress else None,
                 )
-            )
-            return {"training_run": run.id, "domain": domain, "family": family}
+                learned.append((run, model))
+                return {"training_run": run.id, "domain": domain, "family": family}
 
-        try:
             self._privacy.release(
                 terms.terms,
                 terms.key,
@@ -199,11 +195,8 @@ class PrivateTrainingService:
                 categorical=["label"],
                 begun=charges.append,
             )
-            return self._training.finish(runs[0], actor, learned[0], (), time.process_time() - begun)
-        except BaseException as error:
-            for run in runs:
-                self._training.fail(run, actor, error)
-            raise
+            run, model = learned[0]
+            return self._training.finish(run, actor, model, (), time.process_time() - begun)
 
     def _account(self, snapshot: Dataset, domain: str, namespace: str | None) -> AccountKey:
         """The domain's account of the lineage, or else its global one."""

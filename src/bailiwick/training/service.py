@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -92,18 +93,24 @@ class TrainingService:
             NotFound: no such domain, data set or version, or the data set has no rows of the domain.
             InvalidInput: the rows or the settings do not allow training. The run is on record as failed.
         """
-        if self._check_domain:
-            self._check_domain(domain)
-        snapshot = self._datasets.get(dataset)
+        snapshot = self.snapshot(domain, dataset)
         examples = self._examples(snapshot, Split.TRAIN, domain)
         chosen = self._family_of(family)
         start = self._registry.load(start_version) if start_version else None
-        run = self.begin(domain, snapshot, family, seed, settings or {}, start_version, actor)
-        try:
+        with self.running(
+            domain, snapshot, family, actor=actor, seed=seed, settings=settings, start_version=start_version
+        ) as run:
             return self.finish(run, actor, *self._fit(run, chosen, examples, start, progress))
-        except BaseException as error:
-            self.fail(run, actor, error)
-            raise
+
+    def snapshot(self, domain: str, dataset: str) -> Dataset:
+        """The data set to train a domain on, by id or, for its newest, by name.
+
+        Raises:
+            NotFound: no such domain or data set.
+        """
+        if self._check_domain:
+            self._check_domain(domain)
+        return self._datasets.get(dataset)
 
     def get(self, run_id: str) -> TrainingRun:
         """A run.
@@ -128,7 +135,7 @@ class TrainingService:
             running = store.listing(connection, status=RunStatus.RUNNING)
         dead = [run for run in running if not _is_alive(run.worker)]
         for run in dead:
-            self.fail(run, actor, RuntimeError("its process died"))
+            self._fail(run, actor, RuntimeError("its process died"))
         return dead
 
     def _examples(self, snapshot: Dataset, split: Split, domain: str) -> Sequence[LabelledText]:
@@ -141,7 +148,37 @@ class TrainingService:
             )
         return self._datasets.examples(snapshot.id, split, domain)
 
-    def begin(
+    @contextmanager
+    def running(
+        self,
+        domain: str,
+        snapshot: Dataset,
+        family: str,
+        *,
+        actor: Actor,
+        seed: int,
+        settings: Settings | None = None,
+        start_version: str | None = None,
+    ) -> Iterator[TrainingRun]:
+        """A run that is on record from now on: `finish` it inside the block. If the block raises, it has failed.
+
+        Args:
+            domain: whose model it is.
+            snapshot: that it learns from.
+            family: of the model.
+            actor: who trains.
+            seed: of every random choice; 0 where chance cannot be seeded.
+            settings: of the family.
+            start_version: a version that is fine-tuned.
+        """
+        run = self._begin(domain, snapshot, family, seed, settings or {}, start_version, actor)
+        try:
+            yield run
+        except BaseException as error:
+            self._fail(run, actor, error)
+            raise
+
+    def _begin(
         self,
         domain: str,
         snapshot: Dataset,
@@ -151,7 +188,6 @@ class TrainingService:
         start_version: str | None,
         actor: Actor,
     ) -> TrainingRun:
-        """Put a run that starts now on record; it must end with `finish` or `fail`."""
         now = self._clock.now()
         run = TrainingRun(
             id=new_id("run", now),
@@ -252,7 +288,7 @@ class TrainingService:
             self._audit.record(connection, actor, "training_run.succeed", f"training_run:{run.id}", after=after)
         return done
 
-    def fail(self, run: TrainingRun, actor: Actor, error: BaseException) -> None:
+    def _fail(self, run: TrainingRun, actor: Actor, error: BaseException) -> None:
         """Record why a run failed, unless it has ended already."""
         reason = str(error) if isinstance(error, BailiwickError) else f"{type(error).__name__}: {error}"
         with self._database.write() as connection:

@@ -97,3 +97,18 @@ def test_privacy__cannot_be__is_a_problem_and_nothing_is_made(
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert client.get("/v1/privacy/budgets").json() == before
+
+
+def test_budget__second_one_over_the_same_data_set__is_a_conflict_that_names_the_first(client: TestClient) -> None:
+    refused = client.post("/v1/privacy/budgets", json={**WHOLE, "namespace": "shoppers"})
+    assert refused.status_code == 409
+    assert "customers/queries" in refused.text
+    assert len(client.get("/v1/privacy/budgets").json()) == 2
+
+
+def test_settings__after_a_charge__are_a_conflict(client: TestClient, platform: Platform) -> None:
+    platform.privacy.release(TERMS, CARDS, plan(0.1), lambda: 1, actor=ADA)
+    path = "/v1/privacy/budgets/customers/queries/settings"
+    refused = client.put(path, json={"contribution_cap": 3})
+    assert (refused.status_code, "fixed for good" in refused.text) == (409, True)
+    assert client.put(path, json={"contribution_cap": 2, "level": "high"}).status_code == 200

@@ -103,3 +103,12 @@ def test_command__cannot_be_done__exit_code_says_why(
     result = run(*words)
     assert result.exit_code == code, result.output
     assert "Error:" in result.output
+
+
+def test_holdout__set_and_shown__share_of_all_users(run: Run) -> None:
+    assert answer(run("--json", "traffic", "holdout")) == {"share": 0.0}
+    assert answer(run("--json", "traffic", "holdout", "2.5%", "--reason", "to compare")) == {"share": 2.5}
+    assert "2.5 % of all users" in run("traffic", "holdout").stdout
+    refused = run("traffic", "holdout", "100%")
+    assert refused.exit_code != 0
+    assert answer(run("--json", "traffic", "holdout")) == {"share": 2.5}

@@ -84,7 +84,7 @@ def test_evaluate__one_arm_takes_all__static() -> None:
 def test_evaluate__takes_no_part__code_default() -> None:
     outside = replace(TONE, conditions=(Condition("country", Operator.IN, ("nl",)),))
     found = flag("tone", subject(country="de"), outside)
-    assert (found.document["reason"], found.document["variant"], found.assigned) == ("DEFAULT", "", None)
+    assert (found.document["reason"], found.document["variant"], found.assigned) == ("DISABLED", "", None)
     assert "value" not in found.document
     assert "value" in flag("tone", subject(country="nl"), outside).document
 

@@ -37,8 +37,8 @@ from bailiwick.metrics.sketch import Sketch
 from bailiwick.statistics.bernoulli_sequence import log_difference
 from bailiwick.statistics.confidence_sequence import Tuning
 from bailiwick.statistics.error_counts import log_e_value_more
+from bailiwick.statistics.guardrail import GuardrailResult, GuardrailWatch, Margin, guard
 from bailiwick.statistics.moments import UnitMoments
-from bailiwick.statistics.non_inferiority import GuardrailResult, GuardrailWatch, Margin, guard
 from bailiwick.statistics.quantile_sequence import Empirical, compare_quantiles
 from bailiwick.statistics.score import Support
 from bailiwick.traffic.model import CANARY, CONTROL
@@ -234,6 +234,10 @@ def _mean(
     return _guarded(controls, canaries, margin, alpha, policy, planned, support, higher_is_better=higher)
 
 
+def _empirical(values: Sketch, units: UnitMoments) -> Empirical:
+    return Empirical(values.values(), values.counts.astype(float), _worth(units))
+
+
 def _quantile(
     rule: MetricRule, strata: Sequence[Stratum], margin: float, alpha: float, policy: RolloutPolicy
 ) -> _Found:
@@ -241,8 +245,10 @@ def _quantile(
     log_harmed = 0.0
     widest: tuple[float, float, float] | None = None
     for each in strata:
-        control = Empirical(each.control_values.values, each.control_values.counts.astype(float), _worth(each.control))
-        canary = Empirical(each.canary_values.values, each.canary_values.counts.astype(float), _worth(each.canary))
+        control = Empirical(
+            each.control_values.values(), each.control_values.counts.astype(float), _worth(each.control)
+        )
+        canary = Empirical(each.canary_values.values(), each.canary_values.counts.astype(float), _worth(each.canary))
         look = compare_quantiles(control, canary, q, policy.planned_units, 1 - policy.alpha)
         log_e = math.log(look.e_value)
         # the test looks both ways; a stratum in which the canary is better says nothing of harm

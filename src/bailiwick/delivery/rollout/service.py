@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from bailiwick.clock import Clock
-from bailiwick.delivery.model import Deployment
+from bailiwick.delivery.model import Deployment, Verdict
 from bailiwick.delivery.rollout import store
 from bailiwick.delivery.rollout.decide import barred, harm, step_after, step_at, unproven
 from bailiwick.delivery.rollout.model import (
@@ -26,7 +26,7 @@ from bailiwick.delivery.rollout.policy import check_policy, default_policy
 from bailiwick.delivery.rollout.reading import EvidenceReader
 from bailiwick.delivery.rollout.recording import RolloutRecorder
 from bailiwick.delivery.rollout.schedule import DEFAULT_STEPS, check_steps, start_weight
-from bailiwick.delivery.service import DeliveryService, Verdict
+from bailiwick.delivery.service import DeliveryService
 from bailiwick.errors import Conflict, GateFailed, InvalidInput, NotFound, PolicyDenied
 from bailiwick.governance.audit import Actor
 from bailiwick.storage.database import Database

@@ -20,10 +20,10 @@ from bailiwick.privacy.training import PrivateTrainingPlan, calibrate
 
 NAME = "private-linear-text"
 PARAMETERS = {
-    "features": Parameter(4096, 64, 65536, "hashed features; more cost time, not accuracy of the noise"),
+    "features": Parameter(2048, 64, 65536, "hashed features; more cost time, not accuracy of the noise"),
     "steps": Parameter(12, 1, 1000, "noisy steps; more cost time, and fewer learn less"),
     "sample_rate": Parameter(1.0, 1e-6, 1.0, "the probability that a unit takes part in a step"),
-    "clip": Parameter(0.5, 0.001, 100.0, "the longest gradient of a unit"),
+    "clip": Parameter(0.25, 0.001, 100.0, "the longest gradient of a unit"),
     "batch_divisor": Parameter(0.0, 0.0, 1e9, "a public number of units per step; 0 spends a little on a noisy count"),
 }
 METHOD = "DP-SGD on a linear softmax, per-unit clipping, discrete Gaussian noise (OpenDP)"

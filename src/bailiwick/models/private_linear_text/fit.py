@@ -23,10 +23,21 @@ Noise = Callable[[Integers, float], Integers]
 _COUNT_GRID = 2**10
 _CHUNK_CELLS = 4_000_000
 
-# The longest way that the weights may go, measured on Banking77: far enough to separate 77 labels without noise, and
-# short enough that the noise moves a score by about one nat.
-_WAY_PER_LABEL = 120.0
-_SCORE_NOISE = 1.1
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The longest way that the weights may go in all steps together. Public; see `benchmarks/bench_privacy.py --tune`.
+
+    Args:
+        per_label: far enough to separate the labels where there is no noise, per label.
+        score_noise: short enough that the noise of all steps moves a score by so many nats.
+    """
+
+    per_label: float = 120.0
+    score_noise: float = 1.1
+
+
+USUAL_REACH = Reach()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,7 @@ def fit(
     *,
     progress: Callable[[int], None] | None = None,
     noise: Noise = add_discrete_gaussian,
+    reach: Reach = USUAL_REACH,
 ) -> NDArray[np.float64]:
     """Weights, shape ``(size, labels)``, private as the plan says.
 
@@ -93,10 +105,11 @@ def fit(
         plan: with its noise multiplier chosen.
         progress: called with the number of steps done. It is told nothing of the data.
         noise: see `Noise`.
+        reach: how far the weights go.
     """
     weights = np.zeros((examples.rows.shape[1], labels))
     divisor = plan.batch_divisor or max(1.0, plan.sample_rate * _noisy_count(examples.units, plan, noise))
-    way = min(_WAY_PER_LABEL * labels, _SCORE_NOISE * plan.signal * divisor / plan.sample_rate)
+    way = min(reach.per_label * labels, reach.score_noise * plan.signal * divisor / plan.sample_rate)
     rate = way / plan.steps / (plan.clip * divisor * GRADIENT_GRID)
     scale = plan.noise_multiplier * plan.clip * GRADIENT_GRID
     for step in range(plan.steps):

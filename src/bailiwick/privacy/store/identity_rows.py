@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -36,6 +37,12 @@ def bind_content(database: Database, connection: Connection, content: str, linea
         select(privacy_content.c.lineage).where(privacy_content.c.content == content)
     ).scalar_one()
     return found
+
+
+def unclaimed(connection: Connection, contents: Collection[str]) -> set[str]:
+    """Those of the contents that no lineage has."""
+    query = select(privacy_content.c.content).where(privacy_content.c.content.in_(sorted(contents)))
+    return set(contents) - set(connection.execute(query).scalars())
 
 
 def namespace_of(connection: Connection, lineage: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Background work on a thread of its own: one process of many tallies and compacts the metrics, and the like."""
+"""Background work that one process of many does: chores again and again on a thread of their own, under a lease."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from bailiwick.storage.leases import Lease, Leases
 
 _log = logging.getLogger(__name__)
 
-LEASE = "metrics.upkeep"
 _TTL_S = 15.0
 _RENEW_S = 5.0
 
@@ -24,7 +23,7 @@ class Chore:
     """Something to be done again and again.
 
     Args:
-        work: does it; a `BailiwickError` is logged, and it is tried again.
+        work: does it; an error is logged, the other chores go on, and it is tried again.
         every_s: from one beginning to the next.
     """
 
@@ -34,17 +33,20 @@ class Chore:
 
 
 class Upkeep:
-    """Does chores, while it holds the lease where one is asked for.
+    """Does chores, while it holds a lease where one is asked for.
 
     A lease saves work; that nothing is done twice, each chore sees to itself.
 
     Args:
         leases: of the main database; None where every process does the chores, which see to themselves.
+        name: of the lease and the thread, such as ``metrics.upkeep``. Chores of one name wait for each other, so
+            what must not wait for the rest gets a name of its own.
         chores: in this order.
     """
 
-    def __init__(self, leases: Leases | None, chores: Sequence[Chore]) -> None:
+    def __init__(self, leases: Leases | None, name: str, chores: Sequence[Chore]) -> None:
         self._leases = leases
+        self._name = name
         self._chores = chores
         self._holder = secrets.token_hex(12)
         self._held: Lease | None = None
@@ -56,7 +58,7 @@ class Upkeep:
     def start(self) -> None:
         """Begin, in the background."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=f"upkeep-{self._chores[0].name}", daemon=True)
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
 
     def close(self) -> None:
@@ -68,7 +70,7 @@ class Upkeep:
             try:
                 self._leases.release(self._held)
             except BailiwickError as error:
-                _log.warning("the lease %s runs out by itself: %s", LEASE, error)
+                _log.warning("the lease %s runs out by itself: %s", self._name, error)
 
     def step(self, now_s: float) -> Sequence[str]:
         """Do what is due; the names of what was done.
@@ -78,14 +80,27 @@ class Upkeep:
         """
         if self._leases is not None and now_s - self._asked_at >= _RENEW_S:
             self._asked_at = now_s
-            self._held = self._leases.acquire(LEASE, self._holder, _TTL_S)
+            self._held = self._leases.acquire(self._name, self._holder, _TTL_S)
         if self._leases is not None and self._held is None:
             return []
-        due = [chore for chore in self._chores if now_s - self._begun_at[chore.name] >= chore.every_s]
-        for chore in due:
-            self._begun_at[chore.name] = now_s
+        done: list[str] = []
+        for chore in self._chores:
+            if now_s - self._begun_at[chore.name] >= chore.every_s and not self._stop.is_set():
+                self._begun_at[chore.name] = now_s
+                if self._does(chore):
+                    done.append(chore.name)
+        return done
+
+    def _does(self, chore: Chore) -> bool:
+        try:
             chore.work()
-        return [chore.name for chore in due]
+        except BailiwickError as error:
+            _log.warning("%s: %s is late: %s", self._name, chore.name, error)
+        except Exception:  # noqa: BLE001 - logged with its trace; without its thread everything would stand still
+            _log.exception("%s: %s is late", self._name, chore.name)
+        else:
+            return True
+        return False
 
     def _run(self) -> None:
         pause_s = min(chore.every_s for chore in self._chores)
@@ -93,6 +108,6 @@ class Upkeep:
             try:
                 self.step(time.monotonic())
             except BailiwickError as error:
-                _log.warning("upkeep is late: %s", error)
-            except Exception:  # noqa: BLE001 - logged with its trace; without its thread totals would stand still
-                _log.exception("upkeep is late")
+                _log.warning("%s is late: %s", self._name, error)
+            except Exception:  # noqa: BLE001 - logged with its trace, as above
+                _log.exception("%s is late", self._name)

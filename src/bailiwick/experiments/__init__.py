@@ -1,0 +1,1 @@
+"""Experiments: model versions compared on live traffic, with a verdict one may trust however often one looks."""
