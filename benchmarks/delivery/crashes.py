@@ -79,6 +79,7 @@ def _told(name: str, counts: Counts, violations: list[str]) -> list[dict[str, An
         *((f"rollouts {ending}", number, None) for ending, number in sorted(counts.endings.items())),
         ("second starts refused", counts.second_starts_refused, None),
         ("transitions", counts.transitions, None),
+        ("promoted versions taken back by the watch's thresholds", counts.taken_back, None),
         ("lease epochs that wrote", counts.fences, None),
     )
     slowest = float(np.max(counts.applied_s))
