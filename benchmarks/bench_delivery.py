@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -44,6 +45,7 @@ SHARES_BAD = (0.05, 0.2, 0.4)
 SEEDS = (21, 22, 23, 24, 25)
 CALIBRATION_SEED = 901
 FALSE_ROLLBACKS = 0.02
+PROCESSES = 6
 
 CANARY_ALPHA: float | None = None  # the product's default
 HOLD_BACK_ALPHA = 0.4  # as eager as its false rollbacks allow, see --calibrate
@@ -97,23 +99,28 @@ BASELINE, OURS = "hold-back, same detector", ("canary", "stricter canary")
 
 
 def measure(size: Size) -> dict[float, dict[str, Outcomes]]:
-    """The outcomes of every way at every rate, over all seeds; each rate in a process of its own."""
-    with ProcessPoolExecutor(max_workers=len(size.rates)) as pool:
-        return dict(zip(size.rates, pool.map(partial(measure_rate, size=size), size.rates), strict=True))
-
-
-def measure_rate(rate: float, size: Size) -> dict[str, Outcomes]:
-    """The outcomes of every way at one rate."""
-    begun = time.process_time()
+    """The outcomes of every way at every rate, over all seeds; processes share the work."""
     # a day at a tenth of a request per second is the dearest to simulate and the least telling
-    seeds = size.seeds if rate >= 1 else size.seeds[:3]
-    harms = harms_of(size.good, size.of_each_harm)
-    found = {
-        name: figures.merged([release(World(Releases(rate, harms, seed))) for seed in seeds])
-        for name, release in ways(rate, size).items()
+    work = [(rate, seed) for rate in size.rates for seed in (size.seeds if rate >= 1 else size.seeds[:2])]
+    begun = [time.perf_counter(), sum(os.times()[:4])]
+    with ProcessPoolExecutor(max_workers=min(len(work), PROCESSES)) as pool:
+        parts = list(pool.map(partial(_measure, size=size), work))
+    took, cpu = time.perf_counter() - begun[0], sum(os.times()[:4]) - begun[1]
+    print(f"releases simulated in {took:.0f} s, {cpu:.0f} CPU s", file=sys.stderr, flush=True)
+    return {
+        rate: {
+            name: figures.merged([part[name] for (of, _), part in zip(work, parts, strict=True) if of == rate])
+            for name in parts[0]
+        }
+        for rate in size.rates
     }
-    print(f"{rate:g} requests/s: {time.process_time() - begun:.0f} CPU s", file=sys.stderr, flush=True)
-    return found
+
+
+def _measure(of: tuple[float, int], size: Size) -> dict[str, Outcomes]:
+    """The outcomes of every way at one rate, of one seed."""
+    rate, seed = of
+    harms = harms_of(size.good, size.of_each_harm)
+    return {name: release(World(Releases(rate, harms, seed))) for name, release in ways(rate, size).items()}
 
 
 def records_of(found: dict[float, dict[str, Outcomes]]) -> list[dict[str, Any]]:
