@@ -64,6 +64,8 @@ class UpstreamFailed(Unavailable):
         status: what a gateway answers: 429, 502, 503 or 504.
         retryable: the same request may be sent again: the upstream has certainly not begun to answer it.
         retry_after_s: how long the upstream asked to wait, where it did.
+        replica_is_ill: whether the failure counts against the server that was asked: a wrong key does not, nor does
+            a limit on the rate of requests.
     """
 
     code = "upstream_failed"
@@ -77,8 +79,10 @@ class UpstreamFailed(Unavailable):
         retry_after_s: float | None = None,
         where: str | None = None,
         remedy: str | None = None,
+        replica_is_ill: bool = True,
     ) -> None:
         super().__init__(message, where=where, remedy=remedy)
+        self.replica_is_ill = replica_is_ill
         self.status = status
         self.retryable = retryable
         self.retry_after_s = retry_after_s

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 MAX_DOMAINS = 10_000
 MAX_EXAMPLES = 50_000
 MAX_WORDS = 5_000
+MAX_REPLICAS = 64
 
 RESERVED_IDS = frozenset({"auto", "create", "list", "export", "import"})
 """Words that a path or the gateway's ``model`` field already uses."""
@@ -123,6 +124,7 @@ Text = Annotated[str, Field(max_length=10_000), AfterValidator(_text)]
 Words = Annotated[list[Word], Field(max_length=MAX_WORDS), AfterValidator(_distinct)]
 Variable = Annotated[str, AfterValidator(_variable)]
 HttpUrl = Annotated[str, Field(max_length=2_000), AfterValidator(checked_http_url)]
+HealthPath = Annotated[str, Field(max_length=200, pattern=r"^/[A-Za-z0-9/._~%-]*$")]
 Weight = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -145,11 +147,16 @@ class BackendDocument(_Strict):
     """How the domain's model is called."""
 
     kind: Literal["local", "openai-compatible"] = "local"
-    base_url: HttpUrl | None = None
+    base_url: HttpUrl | Annotated[list[HttpUrl], Field(min_length=1, max_length=MAX_REPLICAS)] | None = None
     model: Name | None = None
     api_key_env: Variable | None = None
     timeout_s: float = Field(default=30.0, gt=0, le=600)
     retries: int = Field(default=2, ge=0, le=10)
+    weights: list[Annotated[float, Field(gt=0, le=1_000)]] = Field(default_factory=list, max_length=MAX_REPLICAS)
+    breaker_failures: int = Field(default=5, ge=0, le=1_000)
+    health_path: HealthPath | None = None
+    repeatable: bool = False
+    hedge: bool = False
 
     @model_validator(mode="after")
     def _needs(self) -> BackendDocument:
@@ -160,6 +167,11 @@ class BackendDocument(_Strict):
                 raise ValueError(f"kind 'openai-compatible' needs {' and '.join(missing)}")
         elif present := [name for name, value in given.items() if value is not None]:
             raise ValueError(f"kind 'local' takes no {' or '.join(present)}; did you mean 'openai-compatible'?")
+        addresses = self.base_url if isinstance(self.base_url, list) else [self.base_url]
+        if len(set(addresses)) < len(addresses):
+            raise ValueError("base_url: names an address twice; give it a weight instead")
+        if self.weights and len(self.weights) != len(addresses):
+            raise ValueError(f"weights: {len(self.weights)} for {len(addresses)} addresses; give one for each")
         return self
 
 

@@ -59,6 +59,7 @@ class Gateway:
         recorder: for observations and feedback.
         max_body_bytes: longest accepted request body.
         more_families: what else ``/metrics`` shows.
+        upstreams: what ``/v1/backends`` shows: each replica of each upstream.
     """
 
     def __init__(
@@ -69,12 +70,14 @@ class Gateway:
         *,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         more_families: Callable[[], Sequence[Family]] = tuple,
+        upstreams: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         self._reloader = reloader
         self._answering = Answering(pins, recorder)
         self._recorder = recorder
         self._max_body_bytes = max_body_bytes
         self._more_families = more_families
+        self._upstreams = upstreams
         self.telemetry = Telemetry()
         self._evaluations = Evaluations(reloader, recorder, self.telemetry, max_body_bytes)
         self._prefixes: dict[str, tuple[str, Callable[[Scope, Receive, Send], Awaitable[None]]]] = {
@@ -86,6 +89,7 @@ class Gateway:
             "/v1/feedback": ("POST", self._feedback),
             FLAGS: ("POST", self._evaluations),
             "/v1/models": ("GET", self._models),
+            "/v1/backends": ("GET", self._backends),
             "/healthz": ("GET", self._health),
             "/readyz": ("GET", self._readiness),
             "/metrics": ("GET", self._metrics),
@@ -177,6 +181,9 @@ class Gateway:
         else:
             error = NotFound(f"the model {name[:200]!r} does not exist", what="model")
             await send_json(send, 404, error_body(error, 404))
+
+    async def _backends(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send_json(send, 200, {"object": "list", "data": self._upstreams()})
 
     async def _health(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await send_json(send, 200, {"status": "ok"})

@@ -10,6 +10,7 @@ from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.snapshot import Compiler
 from bailiwick.gateway.sources import PlatformSources
+from bailiwick.gateway.upstreams import upstream_families, upstreams_document
 from bailiwick.platform import Platform
 
 
@@ -18,7 +19,8 @@ class RunningGateway:
 
     def __init__(self, platform: Platform) -> None:
         sources = PlatformSources(platform)
-        self._pool = UpstreamPool()
+        proxy = platform.settings.upstream_proxy
+        self._pool = UpstreamPool(platform.settings.upstream_client, proxy=proxy.get_secret_value() if proxy else None)
         compiler = Compiler(sources, self._pool, os.environ, platform.clock)
         self.reloader = Reloader(sources.revision, compiler.compile, platform.settings.reload_interval_s)
         self.app = Gateway(
@@ -26,7 +28,8 @@ class RunningGateway:
             Pins(compiler),
             platform.metrics,
             max_body_bytes=platform.settings.max_body_bytes,
-            more_families=platform.privacy_gauges,
+            more_families=lambda: [*platform.privacy_gauges(), *upstream_families(self._pool)],
+            upstreams=lambda: upstreams_document(self._pool),
         )
 
     async def start(self) -> None:
@@ -36,6 +39,7 @@ class RunningGateway:
             Unavailable: a store is away.
         """
         await self.reloader.start()
+        self._pool.start()
 
     async def stop(self) -> None:
         """End the background work and close the upstream connections."""
