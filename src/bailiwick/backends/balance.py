@@ -48,24 +48,27 @@ class Candidate:
         latency: of its answers.
         under_way: calls that it has not answered yet.
         weight: how much it can bear beside the others, above 0.
+        failures: in a row until now. Each counts as a call under way, or who fails fast would look idle and get all.
     """
 
     latency: Latency
     under_way: int
     weight: float = 1.0
+    failures: int = 0
 
 
 def load(candidate: Candidate, now_s: float) -> float:
     """How loaded a replica is: the seconds of work before it, over its weight.
 
     The latency fades while nothing new is known, so that a replica that was slow once is tried again. One that has
-    never answered counts as slow as soon as a call is under way: it gets one call, not all of them.
+    never answered counts as slow as soon as it was sent a call: it gets one call, not all of them.
     """
+    before = candidate.under_way + candidate.failures
     known = candidate.latency
     seconds = known.value_s * math.exp(-max(0.0, now_s - known.at_s) / MEMORY_S)
-    if known.value_s == 0.0 and candidate.under_way:
+    if known.value_s == 0.0 and before:
         seconds = _UNKNOWN_S
-    return max(seconds, _LEAST_S) * (candidate.under_way + 1) / candidate.weight
+    return max(seconds, _LEAST_S) * (before + 1) / candidate.weight
 
 
 def chosen(candidates: Sequence[Candidate], now_s: float, rng: Random) -> int:

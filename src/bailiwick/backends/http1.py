@@ -22,7 +22,6 @@ MAX_HEAD_BYTES = 1 << 16
 """Of a head, of trailers, of chunk extensions: of whatever an upstream sends without any byte of a body."""
 
 _HIGH_WATER = 1 << 18
-_POLL_AFTER_S = 0.05
 _READABLE = select.POLLIN | select.POLLERR | select.POLLHUP
 
 
@@ -85,9 +84,7 @@ class Connection(asyncio.Protocol):
             return False
         idle_for = self._loop.time() - self._idle_since
         limit = idle_s if self._idle_limit_s is None else min(idle_s, self._idle_limit_s)
-        if idle_for >= limit:
-            return False
-        return idle_for < _POLL_AFTER_S or not self._has_ended()
+        return idle_for < limit and not self._has_ended()
 
     async def exchange(self, request: bytes, timing: Timing) -> None:
         """Send a request and wait for the head of its answer.

@@ -56,7 +56,8 @@ class Replica:
     def candidate(self, now_s: float, *, stream: bool) -> Candidate:
         """As the balancer sees it."""
         latency = self.first if stream else self.whole
-        return Candidate(latency, self.under_way, self.weight * breaker.share(self.breaker, self.rules, now_s))
+        weight = self.weight * breaker.share(self.breaker, self.rules, now_s)
+        return Candidate(latency, self.under_way, weight, self.breaker.failures)
 
     def failed(self, now_s: float, *, trial: bool) -> None:
         """Count a failure: of a call, or of a health check."""

@@ -24,12 +24,14 @@ class Asked:
     Args:
         targets: what may be asked, in this order.
         unit: who asked; empty where nobody is known.
+        ends_s: when the client has waited long enough, by `time.perf_counter`; None: it does not say.
     """
 
     request: ModelRequest
     targets: tuple[Target, ...]
     request_id: str
     unit: str = ""
+    ends_s: float | None = None
 
 
 class Answering:
@@ -157,4 +159,7 @@ def _call(asked: Asked, target: Target) -> Call:
     body = asked.request.body
     if asked.request.operation is not Operation.EMBEDDING:
         body = bounded_body(with_parameters(body, target.parameters), domain.generation, domain=domain.id)
-    return Call(asked.request.operation, body, asked.request_id, domain.backend.timeout_s)
+    deadline_s = domain.backend.timeout_s
+    if asked.ends_s is not None:
+        deadline_s = min(deadline_s, max(0.0, asked.ends_s - time.perf_counter()))
+    return Call(asked.request.operation, body, asked.request_id, deadline_s)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -36,7 +36,7 @@ from bailiwick.gateway.participants import Asker
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
 from bailiwick.gateway.reloader import Reloader
-from bailiwick.gateway.requests import parse_feedback, parse_request
+from bailiwick.gateway.requests import parse_feedback, parse_request, timeout_of
 from bailiwick.gateway.targets import Target
 from bailiwick.gateway.telemetry import Telemetry, gauge
 from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, render
@@ -135,6 +135,8 @@ class Gateway:
         unit = unit_of(exchange.headers, request.unit, exchange.request_id)
         asker = Asker(exchange.headers, request.unit, exchange.request_id)
         asked = await self._answering.ask(request, self._reloader.snapshot, exchange.request_id, unit, asker)
+        if (timeout_s := timeout_of(exchange.headers)) is not None:
+            asked = replace(asked, ends_s=exchange.started + timeout_s)
         work = self._stream(exchange, asked) if request.stream else self._whole(exchange, asked)
         if asked.targets[0].backend.in_process:
             await work
@@ -245,7 +247,7 @@ class _Exchange:
         self.target: Target | None = None
         self.status = 0
         self.begun = False
-        self._started = time.perf_counter()
+        self.started = time.perf_counter()
 
     async def begin(self, status: int, headers: Headers) -> None:
         """Send the head."""
@@ -278,7 +280,7 @@ class _Exchange:
         """Count the finished exchange."""
         domain = self.target.served.domain.id if self.target else ""
         version = self.target.version if self.target else ""
-        telemetry.count(self.operation.value, domain, version, self.status, time.perf_counter() - self._started)
+        telemetry.count(self.operation.value, domain, version, self.status, time.perf_counter() - self.started)
 
     def _named(self) -> list[tuple[bytes, bytes]]:
         named = [(b"x-request-id", self.request_id.encode())]

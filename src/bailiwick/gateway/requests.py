@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -16,6 +17,8 @@ MAX_MESSAGES = 2_048
 MAX_INPUTS = 2_048
 MAX_NAME = 200
 MAX_UNIT = 512
+MAX_TIMEOUT_MS = 3_600_000
+TIMEOUT_HEADER = b"x-request-timeout-ms"
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _FEEDBACK = frozenset({"request_id", "model", "value", "metric", "label", "comment"})
 _FORMATS = frozenset({"text", "json_object", "json_schema"})
@@ -193,6 +196,23 @@ def parse_feedback(raw: bytes) -> FeedbackRequest:
         domain=domain,
         version=version,
     )
+
+
+def timeout_of(headers: Mapping[bytes, bytes]) -> float | None:
+    """Seconds that the client is ready to wait: the header ``x-request-timeout-ms``; None where it does not say.
+
+    >>> timeout_of({b"x-request-timeout-ms": b"1500"}), timeout_of({})
+    (1.5, None)
+
+    Raises:
+        InvalidInput: it is not a whole number of milliseconds from 1 to 3,600,000.
+    """
+    given = headers.get(TIMEOUT_HEADER)
+    if given is None:
+        return None
+    if not given.isdigit() or len(given) > 7 or not 1 <= int(given) <= MAX_TIMEOUT_MS:
+        raise _wrong(TIMEOUT_HEADER.decode(), "is not a time", f"milliseconds, 1 to {MAX_TIMEOUT_MS}")
+    return int(given) / 1000
 
 
 def _optional(body: dict[str, Any], field: str, kind: type) -> Any:
