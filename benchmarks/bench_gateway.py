@@ -13,7 +13,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,7 +69,23 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": ANSWER})
 
 
-def serve_echo() -> None:
+_asked = 0
+
+
+async def flaky(scope: Any, receive: Any, send: Any) -> None:
+    """The echo, which answers every tenth request with 503."""
+    global _asked
+    _asked += 1
+    if _asked % 10:
+        await echo(scope, receive, send)
+        return
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def serve_echo(application: Any = echo) -> None:
     """Run the peer until stopped; prints its port."""
     import uvicorn
 
@@ -75,13 +94,19 @@ def serve_echo() -> None:
     listening = bound_socket("127.0.0.1", 0)
     print(json.dumps({"url": f"http://127.0.0.1:{listening.getsockname()[1]}"}), flush=True)
     config = uvicorn.Config(
-        echo, interface="asgi3", http="httptools", loop="uvloop", lifespan="off", log_level="warning", access_log=False
+        application,
+        interface="asgi3",
+        http="httptools",
+        loop="uvloop",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
     )
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def build_estate(home: Path, upstream: str) -> None:
-    """The sample estate's cards domain, trained and deployed, and a domain whose model is the echo."""
+def build_estate(home: Path, upstream: str, failing: str) -> None:
+    """The sample estate's cards domain, trained and deployed, and domains whose models are the echo."""
     from bailiwick.domains.model import Backend, Domain
     from bailiwick.governance.audit import Actor
     from bailiwick.platform import Platform
@@ -98,8 +123,9 @@ def build_estate(home: Path, upstream: str) -> None:
     run("deploy", "cards", "--force", "--reason", "a benchmark")
     run("detect", "warm", "--learn-from", "queries")
     platform = Platform(Settings(home=home))
-    backend = Backend("openai-compatible", base_url=f"{upstream}/v1", model="echo")
-    platform.domains.create(Domain("proxied", "Proxied", "bench", backend=backend), Actor("bench"), activate=True)
+    for name, url in (("proxied", upstream), ("flaky", failing)):
+        backend = Backend("openai-compatible", base_url=f"{url}/v1", model="echo")
+        platform.domains.create(Domain(name, name, "bench", backend=backend), Actor("bench"), activate=True)
     platform.close()
 
 
@@ -173,9 +199,37 @@ def run() -> list[dict[str, Any]]:
     with (
         tempfile.TemporaryDirectory() as folder,
         process("-c", "from benchmarks.bench_gateway import serve_echo; serve_echo()") as (echo_pid, echo_url),
+        process("-c", "from benchmarks.bench_gateway import flaky, serve_echo; serve_echo(flaky)") as (_, failing_url),
     ):
-        build_estate(Path(folder), echo_url)
-        return [*_in_process(folder, echo_pid, echo_url), *_proxied(folder)]
+        build_estate(Path(folder), echo_url, failing_url)
+        return [*_in_process(folder, echo_pid, echo_url), *_proxied(folder), _survived(folder)]
+
+
+def _survived(folder: str) -> dict[str, Any]:
+    """Requests that fail while every tenth call to the upstream does."""
+    asked = {"model": "flaky", "messages": [{"role": "user", "content": QUERY}]}
+    body = json.dumps(asked).encode()
+    with process("-m", "bailiwick", "--home", folder, "--json", "serve", "--port", "0") as (_, url):
+
+        def one(_number: int) -> bool:
+            request = urllib.request.Request(f"{url}/v1/chat/completions", body)
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return answer.read() != ANSWER.replace(b" ", b"")
+            except urllib.error.HTTPError:
+                return True
+
+        with ThreadPoolExecutor(8) as threads:
+            failed = sum(threads.map(one, range(REQUESTS)))
+    return record(
+        f"gateway: failed requests of {REQUESTS:,}, an upstream that answers 503 to every tenth",
+        failed,
+        "requests",
+        better="lower",
+        goal=0,
+        peer="calls that the upstream failed",
+        peer_value=REQUESTS // 9,
+    )
 
 
 def _in_process(folder: str, echo_pid: int, echo_url: str) -> Iterator[dict[str, Any]]:

@@ -551,6 +551,43 @@ def test_aiohttp__chosen_in_the_settings__serves_as_well(tmp_path: Any, upstream
         assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "hello"
 
 
+@pytest.mark.parametrize("model", ["cards", "auto"])
+def test_responses__local_model__as_the_official_client_reads_them(client: openai.OpenAI, model: str) -> None:
+    answer = client.responses.create(model=model, input="my card was stolen", max_output_tokens=5)
+    assert (answer.output_text, answer.status, answer.max_output_tokens) == ("lost_card", "completed", 5)
+    assert answer.usage is not None and answer.usage.input_tokens == 4
+    asked: Any = [{"role": "user", "content": [{"type": "input_text", "text": "my card was stolen"}]}]
+    as_json = client.responses.create(model=model, input=asked, text={"format": {"type": "json_object"}})
+    assert json.loads(as_json.output_text)["label"] == "lost_card"
+    with client.responses.stream(model=model, input=asked) as stream:
+        kinds = [event.type for event in stream]
+        assert stream.get_final_response().output_text == "lost_card"
+    assert (kinds[0], kinds[-1]) == ("response.created", "response.completed")
+
+
+def test_responses__upstream__passed_through_whole_and_streamed(
+    fleet: Fleet, server: ServerProcess, tmp_path: Any
+) -> None:
+    front = Fleet(tmp_path / "responding")
+    front.create(_relayed("far", f"{server.url}/v1"))
+    with serving(front.home) as second, client_of(second) as client:
+        assert client.responses.create(model="far", input="my card was stolen").output_text == "lost_card"
+        with client.responses.stream(model="far", input="my card was stolen") as stream:
+            assert stream.get_final_response().output_text == "lost_card"
+
+
+@pytest.mark.parametrize("given", [None, [], [1], [{}], 7, [{"role": "nobody", "content": "x"}]])
+def test_responses__bad_input__400_that_names_it(server: ServerProcess, given: Any) -> None:
+    status, document, _ = post(server, "/v1/responses", {"model": "cards", "input": given})
+    assert (status, document["error"]["param"].split(".")[0]) == (400, "input")
+
+
+def test_responses__earlier_response_named__refused_where_nothing_is_kept(server: ServerProcess) -> None:
+    body = {"model": "cards", "input": "x", "previous_response_id": "resp_1"}
+    status, document, _ = post(server, "/v1/responses", body)
+    assert (status, document["error"]["param"]) == (400, "previous_response_id")
+
+
 def test_upstream__another_bailiwick__works_as_one(fleet: Fleet, server: ServerProcess, tmp_path: Any) -> None:
     front = Fleet(tmp_path / "front")
     front.create(_relayed("far", f"{server.url}/v1"))

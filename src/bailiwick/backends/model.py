@@ -15,6 +15,7 @@ class Operation(StrEnum):
     CHAT = "chat/completions"
     COMPLETION = "completions"
     EMBEDDING = "embeddings"
+    RESPONSE = "responses"
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ class OpenAiHttpBackend:
 
     async def stream(self, call: Call) -> AsyncIterator[bytes]:
         """The upstream's events as they come; silence may last as long as the domain's timeout."""
-        cutter = EventCutter()
+        cutter = EventCutter(typed=call.operation is Operation.RESPONSE)
         reply: _Reply | None = None
         try:
             async with asyncio.timeout(call.deadline_s) as deadline:

@@ -10,7 +10,6 @@ from random import Random
 from typing import Literal
 from weakref import WeakValueDictionary
 
-from bailiwick.backends.aiohttp_client import AiohttpClient
 from bailiwick.backends.breaker import BreakerRules
 from bailiwick.backends.connections import Http1Client
 from bailiwick.backends.health import check_forever
@@ -32,7 +31,7 @@ class UpstreamPool:
 
     def __init__(self, kind: ClientKind = "own", *, proxy: str | None = None) -> None:
         self.kind: ClientKind = "aiohttp" if proxy else kind
-        self.client: UpstreamClient = AiohttpClient(proxy=proxy) if self.kind == "aiohttp" else Http1Client()
+        self.client = _client(self.kind, proxy)
         self._replicas: WeakValueDictionary[tuple[str, Origin], Replica] = WeakValueDictionary()
         self._sets: WeakValueDictionary[tuple[str, tuple[Origin, ...], bool], ReplicaSet] = WeakValueDictionary()
         self._lock = threading.Lock()  # snapshots are compiled in a thread of their own
@@ -90,3 +89,11 @@ class UpstreamPool:
             await asyncio.gather(self._checks, return_exceptions=True)
             self._checks = None
         await self.client.close()
+
+
+def _client(kind: ClientKind, proxy: str | None) -> UpstreamClient:
+    if kind == "own":
+        return Http1Client()
+    from bailiwick.backends.aiohttp_client import AiohttpClient  # costs a fifth of a second, so only where it is used
+
+    return AiohttpClient(proxy=proxy)

@@ -10,7 +10,7 @@ from typing import Any
 
 from bailiwick.backends.model import Call, Operation, UpstreamFailed
 from bailiwick.gateway.model import ModelRequest, Snapshot
-from bailiwick.gateway.parameters import bounded_body, with_parameters
+from bailiwick.gateway.parameters import bounded_body, bounded_response, with_parameters
 from bailiwick.gateway.participants import Participant
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
@@ -158,7 +158,8 @@ def _call(asked: Asked, target: Target) -> Call:
     domain = target.served.domain
     body = asked.request.body
     if asked.request.operation is not Operation.EMBEDDING:
-        body = bounded_body(with_parameters(body, target.parameters), domain.generation, domain=domain.id)
+        fit = bounded_response if asked.request.operation is Operation.RESPONSE else bounded_body
+        body = fit(with_parameters(body, target.parameters), domain.generation, domain=domain.id)
     deadline_s = domain.backend.timeout_s
     if asked.ends_s is not None:
         deadline_s = min(deadline_s, max(0.0, asked.ends_s - time.perf_counter()))

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from bailiwick.backends.model import Operation
+from bailiwick.backends.responses import messages_of
 from bailiwick.backends.text import content_text, last_user_text
 from bailiwick.errors import InvalidInput
 from bailiwick.gateway.model import FeedbackRequest, ModelRequest
@@ -165,7 +166,31 @@ def _is_tokens(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(type(item) is int for item in value)
 
 
-_PARSERS = {Operation.CHAT: _chat, Operation.COMPLETION: _completion, Operation.EMBEDDING: _embedding}
+def _response(body: dict[str, Any]) -> str:
+    given = body.get("input")
+    if isinstance(given, str):
+        return given
+    if not isinstance(given, list) or not given:
+        raise _wrong("input", "must be a text or a list with at least one item")
+    if len(given) > MAX_MESSAGES:
+        raise _wrong("input", f"holds {len(given)} items", MAX_MESSAGES)
+    for index, item in enumerate(given):
+        if not isinstance(item, dict):
+            raise _wrong(f"input.{index}", "must be an object")
+        if "role" in item:
+            _check_message(item, f"input.{index}")
+        elif not isinstance(item.get("type"), str):
+            raise _wrong(f"input.{index}", "has neither a role nor a type")
+    _optional(body, "text", dict)
+    return last_user_text(messages_of(body))
+
+
+_PARSERS = {
+    Operation.CHAT: _chat,
+    Operation.COMPLETION: _completion,
+    Operation.EMBEDDING: _embedding,
+    Operation.RESPONSE: _response,
+}
 
 
 def parse_feedback(raw: bytes) -> FeedbackRequest:
@@ -188,7 +213,7 @@ def parse_feedback(raw: bytes) -> FeedbackRequest:
         raise _wrong("value", "must be a number, true or false")
     domain, version = (None, None) if body.get("model") is None else _model(body)
     return FeedbackRequest(
-        request_id=request_id.removeprefix("chatcmpl-").removeprefix("cmpl-"),
+        request_id=request_id.removeprefix("chatcmpl-").removeprefix("cmpl-").removeprefix("resp_"),
         metric=_optional(body, "metric", str) or "correct",
         value=None if value is None else float(value),
         label=_optional(body, "label", str),
