@@ -84,6 +84,7 @@ class EventCutter:
         if not isinstance(document, dict):
             return UpstreamFailed("the upstream sent an event whose data is not a JSON object")
         self.failed = self.failed or bool(document.get("error"))
-        if self._typed and document.get("type") in LAST_EVENTS:
+        kind = document.get("type")
+        if self._typed and isinstance(kind, str) and kind in LAST_EVENTS:
             self.done = True
         return None
