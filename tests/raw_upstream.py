@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -55,7 +56,7 @@ class RawUpstream:
 
 
 @asynccontextmanager
-async def upstream(answer: Answer | bytes) -> AsyncIterator[RawUpstream]:
+async def upstream(answer: Answer | bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawUpstream]:
     """A raw upstream; bytes are written for every request, and the connection stays open."""
 
     async def write(_head: bytes, _reader: Any, writer: asyncio.StreamWriter) -> None:
@@ -63,8 +64,8 @@ async def upstream(answer: Answer | bytes) -> AsyncIterator[RawUpstream]:
         writer.write(answer)
 
     made = RawUpstream(write if isinstance(answer, bytes) else answer)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, limit=1 << 20)
-    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, limit=1 << 20, ssl=tls)
+    made.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     try:
         yield made
     finally:

@@ -6,11 +6,19 @@ import asyncio
 import os
 import select
 import socket
+import ssl
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from raw_upstream import GOOD, WHOLE, eventually, upstream
 
 from bailiwick.backends.aiohttp_client import AiohttpClient
@@ -316,3 +324,46 @@ def test_address__link_local_or_unspecified__not_connected_to(host: str) -> None
         assert caught.value.kind is Break.CONNECT
 
     own(work)
+
+
+def self_signed(folder: Path) -> Path:
+    """A key and certificate of 127.0.0.1 in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "upstream")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    found = folder / "upstream.pem"
+    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    found.write_bytes(key.private_bytes(*plain) + certificate.public_bytes(serialization.Encoding.PEM))
+    return found
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_tls__certificate_trusted_or_not__answers_or_no_connection(tmp_path: Path, trusted: bool) -> None:
+    pem = self_signed(tmp_path)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(pem)
+    calling = ssl.create_default_context(cafile=pem if trusted else None)
+
+    async def work(client: Http1Client) -> None:
+        async with upstream(GOOD, tls=serving) as server:
+            if trusted:
+                assert [await ask(client, server.url) for _ in range(3)] == [(200, WHOLE)] * 3
+                assert server.connections == 1
+            else:
+                with pytest.raises(TransportFailed) as caught:
+                    await ask(client, server.url)
+                assert caught.value.kind is Break.CONNECT
+                assert server.heads == []
+
+    own(work, context=calling)

@@ -25,14 +25,21 @@ class Http1Client:
     """See `UpstreamClient`. Lives in the event loop that first sends with it; speaks no proxy's language.
 
     A request is never sent twice. A connection that was closed while it was idle is noticed before anything is sent.
+
+    Args:
+        limit: connections to one origin; further requests wait for their turn.
+        idle_s: how long an idle connection is kept.
+        context: which certificates are trusted; None: those of the system, or of ``SSL_CERT_FILE``.
     """
 
-    def __init__(self, *, limit: int = CONNECTIONS_PER_ORIGIN, idle_s: float = IDLE_S) -> None:
+    def __init__(
+        self, *, limit: int = CONNECTIONS_PER_ORIGIN, idle_s: float = IDLE_S, context: ssl.SSLContext | None = None
+    ) -> None:
         self._limit = limit
         self._idle_s = idle_s
         self._hubs: dict[_Key, _Hub] = {}
         self._names = _Names()
-        self._context: ssl.SSLContext | None = None
+        self._context = context
 
     async def send(
         self, origin: Origin, method: str, path: str, headers: Sequence[Header], body: bytes, timing: Timing

@@ -177,7 +177,7 @@ class OpenAiHttpBackend:
                 )
                 if pause is None or not replicas.may_retry():
                     if following is not None:
-                        following.abandoned()
+                        following.withdrawn()
                     raise
                 if following is None:
                     await asyncio.sleep(pause)
@@ -201,7 +201,7 @@ class OpenAiHttpBackend:
                 if second is not None and self._replicas.may_hedge():
                     tasks.append(asyncio.ensure_future(once(second)))
                 elif second is not None:
-                    second.abandoned()
+                    second.withdrawn()
             winner = await _first_good(tasks)
             return winner
         finally:
@@ -275,7 +275,8 @@ class OpenAiHttpBackend:
         if status in (401, 403):
             words = f"refused the key (status {status}); check the variable {self._key_variable!r}"
             return self._failed(words, replica_is_ill=False)
-        return self._failed(f"answered with status {status}", retryable=again and status >= 500)
+        ill = not 400 <= status < 500
+        return self._failed(f"answered with status {status}", retryable=again and status >= 500, replica_is_ill=ill)
 
     def _broken(self, error: TransportFailed, *, begun: bool, again: bool) -> UpstreamFailed:
         """What a broken exchange means for the call."""

@@ -134,6 +134,11 @@ class Attempt:
         if self._end():
             self.replica.breaker = breaker.abandoned(self.replica.breaker, trial=self._trial)
 
+    def withdrawn(self) -> None:
+        """The call was not sent after all."""
+        self.abandoned()
+        self.replica.calls -= 1
+
     def _end(self) -> bool:
         if self._ended:
             return False
