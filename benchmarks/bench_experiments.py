@@ -1,6 +1,7 @@
 """`make bench-experiments`: assignment, statistics, their error rates, and A/A experiments through the real thing.
 
-``--quick`` repeats each simulation a tenth as often; ``--peer-python`` names an interpreter that has the peers.
+``--quick`` repeats each simulation a tenth as often. The peers run in an environment of their own, made by
+`benchmarks.peers`, or in that of ``--peer-python``, or not at all with ``--without-peers``.
 """
 
 from __future__ import annotations
@@ -8,45 +9,70 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from benchmarks import experiment_replay
+from benchmarks.peers import environment
 from benchmarks.records import publish
 
-PARTS = (
-    "bench_assignment",
-    "bench_statistics_fixed",
-    "bench_statistics_sequential",
-    "simulations.fixed_horizon",
-    "simulations.sequential",
-    "simulations.adaptive",
+TIMED = ("bench_assignment", "bench_statistics_fixed", "bench_statistics_sequential")
+"""One after the other: they measure time."""
+SIMULATED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("simulations.sequential", {"only": 0}),
+    ("simulations.sequential", {"only": 1}),
+    ("simulations.sequential", {"only": 2}),
+    ("simulations.sequential", {"only": 3}),
+    ("simulations.sequential", {"only": 4}),
+    ("simulations.sequential", {"only": 5}),
+    ("simulations.sequential", {"only": 6}),
+    ("simulations.uneven", {}),
+    ("simulations.fixed_horizon", {}),
+    ("simulations.adaptive", {}),
 )
+"""Beside each other, each with a seed of its own: they count."""
 
 
-def run(*, quick: bool = False, peer_python: str | None = None) -> list[dict[str, Any]]:
+def run(*, quick: bool = False, peer_python: str | None = None, jobs: int | None = None) -> list[dict[str, Any]]:
     """The records of every part, in order.
 
     Args:
         quick: a tenth of the repetitions.
         peer_python: an interpreter whose environment holds the peers, for the parts that take one.
+        jobs: simulations at once; one per core where left out.
     """
     found: list[dict[str, Any]] = []
-    for part in PARTS:
+    for part in TIMED:
         print(f"Measuring {part} ...", file=sys.stderr)
         measure = importlib.import_module(f"benchmarks.{part}").records
-        takes = inspect.signature(measure).parameters
-        given: dict[str, Any] = {"peer_python": peer_python} if "peer_python" in takes else {}
-        if quick and "repetitions" in takes:
-            given["repetitions"] = takes["repetitions"].default // 10
-        found += measure(**given)
+        found += [{**row, "part": part} for row in measure(peer_python)]
+    with ProcessPoolExecutor(jobs or os.cpu_count()) as pool:
+        simulated = [pool.submit(_simulate, part, dict(given), quick) for part, given in SIMULATED]
+        for (part, given), future in zip(SIMULATED, simulated, strict=True):
+            found += future.result()
+            print(f"Counted {part} {given.get('only', '')}", file=sys.stderr)
     print("Replaying A/A experiments ...", file=sys.stderr)
-    return found + experiment_replay.run(experiments=100 if quick else 1_000)
+    replayed = experiment_replay.run(experiments=100 if quick else 1_000)
+    return found + [{**row, "part": "experiment_replay"} for row in replayed]
+
+
+def _simulate(part: str, given: dict[str, Any], quick: bool) -> list[dict[str, Any]]:
+    measure = importlib.import_module(f"benchmarks.{part}").records
+    if quick:
+        given["repetitions"] = inspect.signature(measure).parameters["repetitions"].default // 10
+    return [{**row, "part": part} for row in measure(**given)]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
     parser.add_argument("--peer-python", help="an interpreter that has the peers")
+    parser.add_argument("--without-peers", action="store_true", help="measure ours alone")
+    parser.add_argument("--jobs", type=int, help="simulations at once; one per core where left out")
     arguments = parser.parse_args()
-    publish("experiments", run(quick=arguments.quick, peer_python=arguments.peer_python))
+    interpreter = None if arguments.without_peers else arguments.peer_python or environment()
+    records = run(quick=arguments.quick, peer_python=interpreter, jobs=arguments.jobs)
+    # a quick run must not take the place of the figures that the docs rest on
+    publish("experiments_quick" if arguments.quick else "experiments", records)

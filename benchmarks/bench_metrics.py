@@ -26,7 +26,7 @@ import servers
 
 from bailiwick.clock import VirtualClock
 from bailiwick.metrics import history
-from bailiwick.metrics.experiment_store import insert_or
+from bailiwick.metrics.experiment_store.tables import insert_or
 from bailiwick.metrics.exposures import Exposure
 from bailiwick.metrics.resolution import Resolution
 from bailiwick.metrics.rollup import Rollup

@@ -1,14 +1,13 @@
 """Fixed-horizon analyses per CPU second, each beside scipy or statsmodels in the same run.
 
-A peer that needs an environment of its own (gbstats, tea-tasting, spotify-confidence) is timed only where one is given:
-``python -m benchmarks.bench_statistics_fixed --peer-python /path/to/bin/python``.
+gbstats needs an environment of its own: ``--peer-python /path/to/bin/python`` names one that has it, and
+`benchmarks.peers` makes one.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,40 +26,11 @@ from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.power import Design, Metric, sample_size
 from bailiwick.statistics.proportions import Share, score_test
 from bailiwick.statistics.welch import estimate_arms, welch, welch_many
+from benchmarks.peers import measured_by_gbstats
 from benchmarks.records import publish, record
 
 PAIRS = 100_000
 RUNS = 5
-
-# What is timed in a peer's own environment: prints microseconds per analysis of two arms, or nothing.
-_PEERS = {
-    "gbstats, Welch": """
-from gbstats.frequentist.tests import *
-from gbstats.models.statistics import SampleMeanStatistic
-from gbstats.models.tests import *
-a = SampleMeanStatistic(n=5000, sum=50000, sum_squares=545000)
-b = SampleMeanStatistic(n=5000, sum=50500, sum_squares=555000)
-call = lambda: TwoSidedTTest([(a, b)]).compute_result()
-""",
-    "tea-tasting, Mean": """
-import numpy as np, pyarrow as pa, tea_tasting as tt
-g = np.random.default_rng(0)
-data = pa.table({"variant": np.repeat([0, 1], 2000), "value": g.normal(10, 3, 4000)})
-experiment = tt.Experiment(value=tt.Mean("value"))
-call = lambda: experiment.analyze(data)
-""",
-}
-_TIMER = """
-import time
-call()
-best = []
-for _ in range(5):
-    start = time.process_time()
-    for _ in range(20):
-        call()
-    best.append((time.process_time() - start) / 20)
-print(1e6 * sorted(best)[2])
-"""
 
 
 def run(peer_python: str | None = None) -> list[dict[str, Any]]:
@@ -87,7 +57,7 @@ def run(peer_python: str | None = None) -> list[dict[str, Any]]:
         _figure("sample size for a mean", lambda: sample_size(Design(Metric(0.0, 1.0)), 0.05), 50, None,
                 "statsmodels solve_power", lambda: TTestIndPower().solve_power(0.05, alpha=0.05, power=0.8), 10),
     ]  # fmt: skip
-    return listed + (_own_environment(peer_python, listed[0]["value"]) if peer_python else [])
+    return listed + ([_beside_gbstats(peer_python, listed[0]["value"])] if peer_python else [])
 
 
 def _figure(
@@ -163,27 +133,19 @@ def _scipy_dunnett(x: Any, y: Any) -> object:
     return found.pvalue, found.confidence_interval()
 
 
-def _own_environment(peer_python: str, own: float) -> list[dict[str, Any]]:
-    """Peers whose packages the given interpreter can import; the others are left out."""
-    listed = []
-    for name, source in _PEERS.items():
-        done = subprocess.run([peer_python, "-c", source + _TIMER], capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            listed.append(
-                record(
-                    "Welch: p-value, intervals of difference and lift", own, "CPU us", better="lower", goal=10.0,
-                    peer=name, peer_value=round(float(done.stdout), 1), runs=RUNS,
-                )
-            )  # fmt: skip
-    return listed
+def _beside_gbstats(peer_python: str, own: float) -> dict[str, Any]:
+    return record(
+        "Welch: p-value, intervals of difference and lift", own, "CPU us", better="lower", goal=10.0,
+        peer="gbstats 0.8.0, Welch", peer_value=measured_by_gbstats(peer_python)["welch"], runs=RUNS,
+    )  # fmt: skip
 
 
-def records() -> list[dict[str, Any]]:
+def records(peer_python: str | None = None) -> list[dict[str, Any]]:
     """As `run`, for those who collect all records of the experiments' statistics."""
-    return run()
+    return run(peer_python)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer-python", help="an interpreter that has gbstats or tea-tasting")
+    parser.add_argument("--peer-python", help="an interpreter that has gbstats")
     publish("statistics_fixed", run(parser.parse_args().peer_python))

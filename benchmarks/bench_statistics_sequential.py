@@ -17,17 +17,20 @@ from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.quantile_sequence import Empirical, compare_quantiles
 from bailiwick.statistics.sample_ratio import sample_ratio
 from bailiwick.statistics.score import Support
+from benchmarks.peers import measured_by_gbstats
 from benchmarks.records import record
-from benchmarks.simulations import sequential
-
-GBSTATS_US = 10_278
-"""CPU time of gbstats' `process_analysis`, sequential, 4 arms and one metric; measured before, not in this run."""
+from benchmarks.simulations import sequential, uneven
 
 _RUNS = 7
 
 
-def records() -> list[dict[str, Any]]:
-    """Cost of one look from moments, in microseconds of CPU time."""
+def records(peer_python: str | None = None) -> list[dict[str, Any]]:
+    """Cost of one look from moments, in microseconds of CPU time.
+
+    Args:
+        peer_python: an interpreter that has gbstats, whose `process_analysis` then does the same in the same run.
+    """
+    peer = measured_by_gbstats(peer_python)["analysis"] if peer_python else None
     generator = np.random.default_rng(1)
     rows = []
     for units in (1_000, 1_000_000):
@@ -47,8 +50,8 @@ def records() -> list[dict[str, Any]]:
                 f"sequential analysis, 4 arms, {units:,} units each",
                 analysis,
                 goal=100,
-                peer="gbstats (recorded)",
-                peer_value=GBSTATS_US,
+                peer="gbstats 0.8.0 process_analysis" if peer else None,
+                peer_value=peer,
             )
         )
     guarded = Tuning(planned_units=4_000, support=Support.REAL)
@@ -64,7 +67,7 @@ def records() -> list[dict[str, Any]]:
 
 def run() -> list[dict[str, Any]]:
     """The costs, then every simulation with 10,000 repetitions."""
-    return records() + sequential.records()
+    return records() + sequential.records() + uneven.records()
 
 
 def _cost(

@@ -53,6 +53,14 @@ def record(
 
 def publish(name: str, records: list[dict[str, Any]]) -> None:
     """Print the records as a table and write them, with the machine, to ``results/NAME.json``."""
+    show(name, records)
+    RESULTS.mkdir(exist_ok=True)
+    document = {"machine": _machine(), "at": datetime.now(UTC).isoformat(timespec="seconds"), "records": records}
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+
+
+def show(name: str, records: list[dict[str, Any]]) -> None:
+    """Print the records as a table."""
     table = Table(title=name, title_justify="left")
     for column in ("figure", "value", "unit", "goal", "met", "peer", "peer's value"):
         table.add_column(column, justify="right" if column in ("value", "goal", "peer's value") else "left")
@@ -67,9 +75,6 @@ def publish(name: str, records: list[dict[str, Any]]) -> None:
             _number(row["peer_value"]),
         )
     Console(width=150).print(table)
-    RESULTS.mkdir(exist_ok=True)
-    document = {"machine": _machine(), "at": datetime.now(UTC).isoformat(timespec="seconds"), "records": records}
-    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
 
 
 def _met(row: dict[str, Any]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from bailiwick.clock import Clock
+from bailiwick.delivery.rolling_back import Removed
 from bailiwick.delivery.service import DeliveryService
 from bailiwick.domains.model import Domain, DomainRevision, Lifecycle
 from bailiwick.errors import NotFound
@@ -27,17 +29,26 @@ def version(name: str, **metrics: float) -> ModelVersion:
 class Estate:
     """The delivery of one domain, `cards`, with versions v1 to v9, and `bad` whose accuracy is 0.4."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, **options: Any) -> None:
         self.registered = {"bad": version("bad", accuracy=0.4)}
         self.registered.update({f"v{number}": version(f"v{number}") for number in range(1, 10)})
         self.lifecycle = Lifecycle.ACTIVE
+        self.on_removed: Removed = lambda *_: ()
         self.audit = AuditTrail(database, clock)
         self.traffic = TrafficService(database, self.audit, clock)
         self.delivery = DeliveryService(
-            database, self.audit, clock, self.traffic, self._version, self._versions_of, self._domain
+            database,
+            self.audit,
+            clock,
+            self.traffic,
+            self._version,
+            self._versions_of,
+            self.domain,
+            on_removed=lambda *told: self.on_removed(*told),
+            **options,
         )
 
-    def _domain(self, domain: str) -> DomainRevision:
+    def domain(self, domain: str) -> DomainRevision:
         made = datetime(2026, 1, 1, tzinfo=UTC)
         return DomainRevision(Domain(domain, domain.title(), f"agent-{domain}"), 1, self.lifecycle, made, "ada")
 

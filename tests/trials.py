@@ -67,7 +67,10 @@ class Trials:
             self.estate.traffic,
             self.metrics,
             version_domain=lambda version: v.domain if (v := self.estate.registered.get(version)) else None,
-            check_domain=lambda domain: domain,
+            domains=self.estate.domain,
+        )
+        self.estate.on_removed = lambda connection, domain, versions, actor: self.experiments.pause_arms(
+            connection, domain, versions, actor=actor
         )
         self.analyst = ExperimentAnalyst(database, clock, self.metrics, self.experiments)
         self.keeper = ExperimentKeeper(self.experiments, self.analyst, self.estate.delivery, self.estate.traffic, clock)

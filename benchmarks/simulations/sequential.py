@@ -40,25 +40,35 @@ UNITS = 8_000
 _CELLS = 500_000
 
 
-def records(repetitions: int = 10_000, seed: int = 1) -> list[dict[str, Any]]:
-    """Every cell, as records of the benchmark; rates in per cent."""
+def records(repetitions: int = 10_000, seed: int = 1, only: int | None = None) -> list[dict[str, Any]]:
+    """Every cell, as records of the benchmark; rates in per cent.
+
+    Args:
+        repetitions: of every cell; costly ones take fewer, each record says how many.
+        seed: of the first of `PARTS`; the next one's is one more.
+        only: the number of a single part.
+    """
     rows: list[dict[str, Any]] = []
     for number, part in enumerate(PARTS):
-        rows += part(np.random.default_rng(seed + number), repetitions)
+        if only in (None, number):
+            rows += part(np.random.default_rng(seed + number), repetitions)
     return rows
 
 
-def _chunks(repetitions: int, width: int) -> Iterator[int]:
+def chunks(repetitions: int, width: int) -> Iterator[int]:
+    """Repetitions in parts that fit in memory, where each is as wide as this."""
     size = max(1, _CELLS // width)
     for start in range(0, repetitions, size):
         yield min(size, repetitions - start)
 
 
-def _share(hits: int, repetitions: int, name: str, goal: float = FALSE_VERDICTS) -> dict[str, Any]:
+def share_of(hits: int, repetitions: int, name: str, goal: float = FALSE_VERDICTS) -> dict[str, Any]:
+    """So many of so many, in per cent, as a record."""
     return record(name, 100 * hits / repetitions, "%", better="lower", goal=goal, runs=repetitions)
 
 
-def _ever(e_values: Floats, alpha: float = ALPHA) -> Flags:
+def ever(e_values: Floats, alpha: float = ALPHA) -> Flags:
+    """Whether a row of logarithms of e-values ever suffices."""
     return np.asarray((e_values >= -math.log(alpha)).any(axis=1))
 
 
@@ -67,22 +77,24 @@ def false_verdicts(
 ) -> int:
     """A/A tests that are ever significant, looked at after every unit."""
     hits = 0
-    for rows in _chunks(repetitions, units):
+    for rows in chunks(repetitions, units):
         arms = arrivals(population, generator, (rows, units), share=share)
-        hits += int(_ever(watched(*arms, support_of(population), units).log_e_values(ALPHA)).sum())
+        hits += int(ever(watched(*arms, support_of(population), units).log_e_values(ALPHA)).sum())
     return hits
 
 
-def rare_events(generator: np.random.Generator, rows: int, share: float, units: int, looks: int) -> Watched:
+def rare_events(
+    generator: np.random.Generator, rows: int, share: float, units: int, looks: int, treated: float = 0.5
+) -> tuple[ArmSums, ArmSums]:
     """Yes-or-no units at a rate so small that looking after each block of units is looking after each event."""
     block = units // looks
+    entered = generator.binomial(block, treated, (rows, looks))
     arms = []
-    for _ in range(2):
-        entered = generator.binomial(block, 0.5, (rows, looks)).astype(np.float64)
-        events = np.cumsum(generator.binomial(entered.astype(np.int64), share), axis=1).astype(np.float64)
-        count = np.cumsum(entered, axis=1)
+    for members in (block - entered, entered):
+        events = np.cumsum(generator.binomial(members, share), axis=1).astype(np.float64)
+        count = np.cumsum(members, axis=1).astype(np.float64)
         arms.append(ArmSums(count, events, count, events, count, events))
-    return watched(arms[0], arms[1], Support.BINARY, units)
+    return arms[0], arms[1]
 
 
 def _watched_alone(generator: np.random.Generator, repetitions: int) -> list[dict[str, Any]]:
@@ -90,31 +102,37 @@ def _watched_alone(generator: np.random.Generator, repetitions: int) -> list[dic
     rows = []
     for population in (normal(), bernoulli(0.02), bernoulli(0.5), latency(), zero_inflated_cost(), clustered_ratio()):
         hits = false_verdicts(generator, repetitions, population)
-        rows.append(_share(hits, repetitions, f"A/A ever significant, {population.name}"))
+        rows.append(share_of(hits, repetitions, f"A/A ever significant, {population.name}"))
     for population in (latency(sigma=1.5), zero_inflated_cost()):
         hits = false_verdicts(generator, repetitions, population, share=0.1)
-        rows.append(_share(hits, repetitions, f"A/A ever significant, 90/10, {population.name}"))
-    hits = sum(
-        int(_ever(rare_events(generator, size, 0.001, 300_000, 5_000).log_e_values(ALPHA)).sum())
-        for size in _chunks(repetitions, 5_000)
-    )
-    rows.append(_share(hits, repetitions, "A/A ever significant, Bernoulli 0.001"))
+        rows.append(share_of(hits, repetitions, f"A/A ever significant, 90/10, {population.name}"))
+    hits = sum(int(ever(_rarely(generator, size).log_e_values(ALPHA)).sum()) for size in chunks(repetitions, 5_000))
+    rows.append(share_of(hits, repetitions, "A/A ever significant, Bernoulli 0.001"))
     return rows
 
 
+def _rarely(generator: np.random.Generator, rows: int) -> Watched:
+    return watched(*rare_events(generator, rows, 0.001, 300_000, 5_000), Support.BINARY, 300_000)
+
+
 def returning_false_verdicts(
-    generator: np.random.Generator, repetitions: int, senders: Callable[[int], Users], effect: float
+    generator: np.random.Generator,
+    repetitions: int,
+    senders: Callable[[int], Users],
+    effect: float,
+    share: float = 0.5,
+    requests: int = 4_000,
 ) -> int:
     """A/A tests over users who return, whose values share the user's own level as far as ``effect`` says."""
     hits = 0
-    for size in _chunks(repetitions, 4_000):
+    for size in chunks(repetitions, requests):
         user = senders(size)
         users = int(user.max()) + 1
-        treated = np.take_along_axis(generator.random((size, users)) < 0.5, user, axis=1)
+        treated = np.take_along_axis(generator.random((size, users)) < share, user, axis=1)
         level = np.take_along_axis(generator.normal(10, effect, (size, users)), user, axis=1)
         value = level + generator.normal(0, 1, user.shape)
         process = watched(*running_sums(user, treated, value), Support.REAL, users)
-        hits += int(_ever(process.log_e_values(ALPHA)).sum())
+        hits += int(ever(process.log_e_values(ALPHA)).sum())
     return hits
 
 
@@ -128,14 +146,14 @@ def _returning(generator: np.random.Generator, repetitions: int) -> list[dict[st
     rows = []
     for name, senders, effect in cells:
         hits = returning_false_verdicts(generator, repetitions, senders, effect)
-        rows.append(_share(hits, repetitions, f"A/A ever significant, {name}"))
+        rows.append(share_of(hits, repetitions, f"A/A ever significant, {name}"))
     return rows
 
 
 def lift_ever_missed(generator: np.random.Generator, repetitions: int, population: Population, lift: float) -> int:
     """Comparisons whose interval of the lift ever leaves the true lift out."""
     missed = 0
-    for size in _chunks(repetitions, UNITS):
+    for size in chunks(repetitions, UNITS):
         process = watched(*arrivals(population, generator, (size, UNITS), lift), support_of(population), UNITS)
         with np.errstate(divide="ignore", invalid="ignore"):
             # Fieller's test of this lift; the control's covariance with the difference is minus its variance
@@ -149,7 +167,7 @@ def _coverage(generator: np.random.Generator, repetitions: int) -> list[dict[str
     rows = []
     for population in (normal(), bernoulli(0.02), latency(), clustered_ratio()):
         missed = lift_ever_missed(generator, repetitions, population, 0.1)
-        rows.append(_share(missed, repetitions, f"interval of a 10 % lift ever wrong, {population.name}"))
+        rows.append(share_of(missed, repetitions, f"interval of a 10 % lift ever wrong, {population.name}"))
     return rows
 
 
@@ -159,12 +177,12 @@ def _exact(generator: np.random.Generator, repetitions: int) -> list[dict[str, A
     for share in (0.01, 0.5):
         treated = np.cumsum(generator.random((repetitions, 300)) < share, axis=1)
         e_values = log_e_value_more(np.arange(1, 301) - treated, treated, share)
-        rows.append(_share(int(_ever(e_values).sum()), repetitions, f"errors ever worse, A/A, {share:.0%} treated"))
-    few = max(50, repetitions // 40)
+        rows.append(share_of(int(ever(e_values).sum()), repetitions, f"errors ever worse, A/A, {share:.0%} treated"))
     missed = 0
-    for _ in range(few):
+    for _ in range(repetitions):
         missed += bool((log_capital(generator.beta(8, 2, 400), [0.8]) >= -math.log(ALPHA)).any())
-    rows.append(_share(missed, few, "betting interval ever wrong, judges' scores"))
+    rows.append(share_of(missed, repetitions, "betting interval ever wrong, judges' scores"))
+    few = max(50, repetitions // 5)
     looks = np.unique(np.geomspace(20, 1_500, 15).astype(int))
     quantiles = rates = 0
     for _ in range(few):
@@ -175,8 +193,8 @@ def _exact(generator: np.random.Generator, repetitions: int) -> list[dict[str, A
             for n in looks
         )
         rates += any(log_common_rate((yes[0, n - 1], n), (yes[1, n - 1], n)) >= -math.log(ALPHA) for n in looks)
-    rows.append(_share(quantiles, few, "p95 latency ever different, A/A, 15 looks"))
-    rows.append(_share(rates, few, "exact rates ever different, A/A, 15 looks"))
+    rows.append(share_of(quantiles, few, "p95 latency ever different, A/A, 15 looks"))
+    rows.append(share_of(rates, few, "exact rates ever different, A/A, 15 looks"))
     return rows
 
 
@@ -205,10 +223,10 @@ def _families(generator: np.random.Generator, repetitions: int) -> list[dict[str
         for name, true in (("no effect", 0), ("one true effect", 1)):
             lifts = np.where(np.arange(treatments) < true, 0.15, 0.0)
             false = 0
-            for size in _chunks(repetitions, 100 * treatments):
+            for size in chunks(repetitions, 100 * treatments):
                 adjusted = family(generator, size, treatments, lifts)[1]
                 false += int((adjusted[:, :, true:] >= 1 / ALPHA).any(axis=(1, 2)).sum())
-            rows.append(_share(false, repetitions, f"any false verdict, {treatments} variants, {name}, 100 looks"))
+            rows.append(share_of(false, repetitions, f"any false verdict, {treatments} variants, {name}, 100 looks"))
     few = min(repetitions, 2_000)
     raw, adjusted = family(generator, few, 3, np.full(3, 0.15))
     rows.append(
@@ -230,9 +248,9 @@ def ratio_alarms(
 ) -> int:
     """Runs of 20,000 units with an alarm at 0.001 at any of 1,000 looks."""
     alarms = 0
-    for size in _chunks(repetitions, 1_000 * len(weights)):
+    for size in chunks(repetitions, 1_000 * len(weights)):
         counts = np.cumsum(generator.multinomial(20, shares, (size, 1_000)), axis=1)
-        alarms += int(_ever(log_multinomial_e_value(counts, weights) + math.log(2 / 3), 0.001).sum())
+        alarms += int(ever(log_multinomial_e_value(counts, weights) + math.log(2 / 3), 0.001).sum())
     return alarms
 
 
@@ -245,7 +263,7 @@ def _shares(generator: np.random.Generator, repetitions: int) -> list[dict[str, 
         ("4 arms", (0.25,) * 4),
     ):
         alarms = ratio_alarms(generator, repetitions, weights, weights)
-        rows.append(_share(alarms, repetitions, f"sample ratio false alarms, {name}", FALSE_ALARMS))
+        rows.append(share_of(alarms, repetitions, f"sample ratio false alarms, {name}", FALSE_ALARMS))
     few = min(repetitions, 2_000)
     found = 100 * ratio_alarms(generator, few, (0.5, 0.5), (0.48, 0.52)) / few
     rows.append(record("sample ratio 48/52 found in 20,000 units", found, "%", better="higher", goal=90, runs=few))
@@ -259,13 +277,13 @@ def watched_power(generator: np.random.Generator, repetitions: int, times: float
     effect = times * (1.959964 + 0.841621) * math.sqrt(4 / units)
     population = normal(1.0, 1.0)
     found, used = 0, 0.0
-    for size in _chunks(repetitions, units):
+    for size in chunks(repetitions, units):
         arms = arrivals(population, generator, (size, units), lift=effect)
         e_values = watched(*arms, Support.REAL, units).log_e_values(ALPHA)
         hits = e_values >= -math.log(ALPHA)
-        ever = hits.any(axis=1)
-        found += int(ever.sum())
-        used += float(np.where(ever, hits.argmax(axis=1), units).sum())
+        hit = hits.any(axis=1)
+        found += int(hit.sum())
+        used += float(np.where(hit, hits.argmax(axis=1), units).sum())
     return 100 * found / repetitions, 100 * used / repetitions / units
 
 
@@ -280,18 +298,18 @@ def _power(generator: np.random.Generator, repetitions: int) -> list[dict[str, A
         record("power at twice the planned effect, watched", twice, "%", better="higher", goal=99, runs=few),
         record("units used at twice the planned effect, of the plan", used, "%", better="lower", goal=35, runs=few),
         record("power of 14 scheduled looks, of one look's 80 %", scheduled / 0.8, "%", better="higher", goal=97),
-        _share(_harmed_at_the_margin(generator, repetitions), repetitions, "guardrail ever harmed, at its margin"),
+        share_of(_harmed_at_the_margin(generator, repetitions), repetitions, "guardrail ever harmed, at its margin"),
     ]
 
 
 def _harmed_at_the_margin(generator: np.random.Generator, repetitions: int) -> int:
     """Treatments exactly at the margin that are ever called worse than it."""
     hits = 0
-    for size in _chunks(repetitions, UNITS):
+    for size in chunks(repetitions, UNITS):
         process = watched(*arrivals(normal(1.0, 1.0), generator, (size, UNITS), lift=-0.1), Support.REAL, UNITS)
         rho = mixture_precision(1.0, ALPHA, one_sided=True) * process.planned_information[:, None]
         s = -(process.difference + 0.1) * np.sqrt(process.information * process.clock)
-        hits += int(_ever(np.where(process.counted, log_e_value_above(s, process.clock, rho), 0.0)).sum())
+        hits += int(ever(np.where(process.counted, log_e_value_above(s, process.clock, rho), 0.0)).sum())
     return hits
 
 

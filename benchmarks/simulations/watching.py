@@ -6,6 +6,7 @@ through both and demands the same numbers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,6 +99,37 @@ def watched(
     control: ArmSums, treatment: ArmSums, support: Support, planned_units: float, burn_in: BurnIn = BURN_IN
 ) -> Watched:
     """The process of two arms, from the first event on."""
+    return watched_epochs([(control, treatment)], support, planned_units, burn_in)
+
+
+def watched_epochs(
+    epochs: Sequence[tuple[ArmSums, ArmSums]], support: Support, planned_units: float, burn_in: BurnIn = BURN_IN
+) -> Watched:
+    """The process of two arms over epochs, one after the other; each epoch counts once it is past its burn-in."""
+    score: Floats | float = 0.0
+    known: Floats | float = 0.0
+    entered: Floats | float = 0.0
+    columns: list[tuple[Floats, ...]] = []
+    for control, treatment in epochs:
+        difference, information, ours, ours_variance = _epoch(control, treatment, support, burn_in)
+        units = np.where(information > 0, control.units + treatment.units, 0.0)
+        columns.append((score + difference * information, known + information, entered + units, ours, ours_variance))
+        score, known, entered = (column[:, -1:] for column in columns[-1][:3])
+    whole, information, units, ours, ours_variance = (
+        np.concatenate(column, axis=1) for column in zip(*columns, strict=True)
+    )
+    counted = information > 0
+    first, rows = counted.argmax(axis=1), np.arange(len(counted))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        planned = np.where(counted.any(axis=1), information[rows, first] * planned_units / units[rows, first], 1.0)
+        estimate = np.where(counted, whole / information, 0.0)
+    clock = np.maximum.accumulate(information, axis=1)
+    clock[clock == 0] = 1.0
+    return Watched(estimate, information, clock, ours, ours_variance, counted, planned)
+
+
+def _epoch(control: ArmSums, treatment: ArmSums, support: Support, burn_in: BurnIn) -> tuple[Floats, ...]:
+    """Difference and information of one epoch, both 0 before its burn-in; the control's estimate and its variance."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ours, ours_variance = control.ratio()
         theirs, theirs_variance = treatment.ratio()
@@ -105,14 +137,7 @@ def watched(
         pooled = control.units / treatment.units * ours_variance + treatment.units / control.units * theirs_variance
         variance = np.maximum(ours_variance + theirs_variance, pooled)
         counted &= variance > 0
-        information = np.where(counted, 1 / variance, 0.0)
-        first = counted.argmax(axis=1)
-        rows = np.arange(len(first))
-        units = (control.units + treatment.units)[rows, first]
-        planned = np.where(counted.any(axis=1), information[rows, first] * planned_units / units, 1.0)
-    clock = np.maximum.accumulate(information, axis=1)
-    clock[clock == 0] = 1.0
-    return Watched(np.where(counted, theirs - ours, 0.0), information, clock, ours, ours_variance, counted, planned)
+        return np.where(counted, theirs - ours, 0.0), np.where(counted, 1 / variance, 0.0), ours, ours_variance
 
 
 def support_of(population: Population) -> Support:

@@ -21,6 +21,10 @@ from bailiwick.storage.leases import Leases
 if TYPE_CHECKING:
     from bailiwick.datasets.private_statistics import PrivateStatistics
     from bailiwick.datasets.service import DatasetService
+    from bailiwick.delivery.rollout.controller import RolloutController
+    from bailiwick.delivery.rollout.reading import EvidenceReader
+    from bailiwick.delivery.rollout.recording import RolloutRecorder
+    from bailiwick.delivery.rollout.service import RolloutService
     from bailiwick.delivery.service import DeliveryService
     from bailiwick.detection.service import DetectionService, DomainsFrom
     from bailiwick.domains.service import DomainService
@@ -31,16 +35,33 @@ if TYPE_CHECKING:
     from bailiwick.experiments.keeper import ExperimentKeeper
     from bailiwick.experiments.service import ExperimentService
     from bailiwick.extraction.service import ExtractionService
+    from bailiwick.governance.notifications.service import NotificationService
     from bailiwick.governance.transparency import TransparencyLog
     from bailiwick.graph.ports import GraphStore
     from bailiwick.metrics.prometheus import Family
     from bailiwick.metrics.service import MetricsService
-    from bailiwick.metrics.upkeep import Upkeep
     from bailiwick.privacy.service import PrivacyService
+    from bailiwick.registry.model import ModelVersion
     from bailiwick.registry.service import RegistryService
+    from bailiwick.storage.upkeep import Upkeep
+    from bailiwick.traffic.gateway_reports import GatewayReports
     from bailiwick.traffic.service import TrafficService
     from bailiwick.training.private import PrivateTrainingService
     from bailiwick.training.service import TrainingService
+
+_UPKEEP = (
+    "rollout_upkeep",
+    "delivery_watch",
+    "experiments_upkeep",
+    "metrics_upkeep",
+    "notifications_upkeep",
+    "audit_upkeep",
+)
+"""Loops that a server runs; each under a lease of its own, so that none waits for another."""
+
+
+WATCH_INTERVAL_S = 2.0
+"""How often young deployments are looked at."""
 
 
 class Platform:
@@ -217,6 +238,7 @@ class Platform:
     @cached_property
     def delivery(self) -> DeliveryService:
         """Deployments, promotions and rollbacks."""
+        from bailiwick.delivery.live import LiveMetrics
         from bailiwick.delivery.service import DeliveryService
 
         return DeliveryService(
@@ -228,7 +250,23 @@ class Platform:
             versions_of=lambda domain: self.registry.list(domain),
             domains=lambda domain: self.domains.get(domain),
             check_artefact=lambda version: self.registry.check_artefact(version),
+            on_removed=lambda connection, domain, versions, actor: self.experiments.pause_arms(
+                connection, domain, versions, actor=actor
+            ),
+            environment=self.settings.environment,
+            live=LiveMetrics(lambda: self.metrics),
+            compare=lambda champion, version, dataset: self.evaluation.compare(champion, version, dataset),
+            authors=self._authors,
         )
+
+    def _authors(self, version: ModelVersion) -> list[str]:
+        """Who trained a version."""
+        if version.training_run is None:
+            return []
+        try:
+            return [self.training.get(version.training_run).started_by]
+        except NotFound:  # the run was made in another database
+            return []
 
     @cached_property
     def metrics(self) -> MetricsService:
@@ -292,10 +330,10 @@ class Platform:
     @cached_property
     def metrics_upkeep(self) -> Upkeep:
         """Tallies and compacts in the background once it is started, in one process of many."""
-        from bailiwick.metrics.upkeep import Chore, Upkeep
+        from bailiwick.storage.upkeep import Chore, Upkeep
 
         tally = Chore("tally", self.metrics.experiments.tally_all, self.settings.metrics_interval_s)
-        return Upkeep(self.leases, [tally, Chore("compact", self.metrics.compact, 60.0)])
+        return Upkeep(self.leases, "metrics.upkeep", [tally, Chore("compact", self.metrics.compact, 60.0)])
 
     @cached_property
     def experiments(self) -> ExperimentService:
@@ -315,7 +353,7 @@ class Platform:
             self.traffic,
             self.metrics,
             version_domain,
-            check_domain=lambda domain: self.domains.get(domain),
+            domains=lambda domain: self.domains.get(domain),
         )
 
     @cached_property
@@ -336,16 +374,131 @@ class Platform:
     def experiments_upkeep(self) -> Upkeep:
         """Concludes and reweights experiments in the background once it is started, in one process of many."""
         from bailiwick.governance.audit import Actor
-        from bailiwick.metrics.upkeep import Chore, Upkeep
+        from bailiwick.storage.upkeep import Chore, Upkeep
 
         def tick() -> object:
             return self.experiment_keeper.tick(Actor("keeper"))
 
         chore = Chore("tick", tick, self.settings.experiments_interval_s)
-        return Upkeep(self.leases, [chore], lease="experiments.upkeep")
+        return Upkeep(self.leases, "experiments.upkeep", [chore])
+
+    @cached_property
+    def notifications(self) -> NotificationService:
+        """Tells endpoints of what is recorded."""
+        import os
+
+        from bailiwick.governance.notifications.dispatcher import Dispatcher
+        from bailiwick.governance.notifications.outbox import Outbox
+        from bailiwick.governance.notifications.sender import Sender
+        from bailiwick.governance.notifications.service import NotificationService
+        from bailiwick.network.addresses import OutsideOnly
+
+        database, audit, clock = self.database, self.audit, self.clock
+        rule = OutsideOnly(self.settings.webhook_networks)
+        outbox = Outbox(database, audit, clock, lambda: self.transparency.integrate())
+        dispatcher = Dispatcher(database, audit, clock, Sender(rule), os.environ)
+        return NotificationService(
+            database, audit, clock, rule, outbox, dispatcher, lambda: self.transparency.integrated_size()
+        )
+
+    @cached_property
+    def notifications_upkeep(self) -> Upkeep:
+        """Sends webhooks in the background once it is started, in one process of many."""
+        from bailiwick.storage.upkeep import Chore, Upkeep
+
+        notifications = self.notifications
+        chores = [
+            Chore("fill", notifications.outbox.fill, 1.0),
+            Chore("dispatch", notifications.dispatcher.dispatch, 1.0),
+            Chore("forget", notifications.outbox.forget, 3600.0),
+        ]
+        return Upkeep(self.leases, "notifications.upkeep", chores)
+
+    @cached_property
+    def audit_upkeep(self) -> Upkeep:
+        """Signs and anchors heads of the audit tree in the background once it is started, in one process of many."""
+        from bailiwick.storage.upkeep import Chore, Upkeep
+
+        publish = Chore("publish", lambda: self.transparency.publish(), self.settings.audit_interval_s)
+        return Upkeep(self.leases, "audit.upkeep", [publish])
+
+    def start_upkeep(self) -> None:
+        """Begin everything that is done in the background; `stop_upkeep` or `close` ends it."""
+        for name in _UPKEEP:
+            getattr(self, name).start()
+
+    def stop_upkeep(self) -> None:
+        """End what was begun in the background: running chores are finished."""
+        for name in _UPKEEP:
+            if name in self.__dict__:
+                self.__dict__[name].close()
+
+    @cached_property
+    def gateway_reports(self) -> GatewayReports:
+        """What each gateway says it serves."""
+        from bailiwick.traffic.gateway_reports import GatewayReports
+
+        return GatewayReports(self.database, self.clock)
+
+    @cached_property
+    def _rollout_reader(self) -> EvidenceReader:
+        from bailiwick.delivery.rollout.reading import EvidenceReader
+
+        return EvidenceReader(self.metrics, self.clock)
+
+    @cached_property
+    def _rollout_recorder(self) -> RolloutRecorder:
+        from bailiwick.delivery.rollout.recording import RolloutRecorder
+
+        return RolloutRecorder(self.audit, self.clock, self.traffic, self.delivery)
+
+    @cached_property
+    def rollouts(self) -> RolloutService:
+        """Canary rollouts, as people move them."""
+        from bailiwick.delivery.rollout.service import RolloutService
+
+        return RolloutService(
+            self.database,
+            self.clock,
+            self.traffic,
+            self.delivery,
+            self._rollout_reader,
+            self._rollout_recorder,
+            units_per_s=self.metrics.requests_per_s,
+        )
+
+    @cached_property
+    def rollout_controller(self) -> RolloutController:
+        """Moves rollouts on evidence."""
+        from bailiwick.delivery.rollout.controller import RolloutController
+
+        return RolloutController(
+            self.database,
+            self.leases,
+            self.traffic,
+            self._rollout_reader,
+            self._rollout_recorder,
+            refresh=self.metrics.experiments.tally_all,
+        )
+
+    @cached_property
+    def rollout_upkeep(self) -> Upkeep:
+        """Ticks the controller in the background once it is started; the lease is the controller's own."""
+        from bailiwick.storage.upkeep import Chore, Upkeep
+
+        tick = Chore("rollouts", lambda: self.rollout_controller.tick(self.clock.now()), 1.0)
+        return Upkeep(None, "rollouts.upkeep", [tick])
+
+    @cached_property
+    def delivery_watch(self) -> Upkeep:
+        """Takes degraded deployments back in the background once it is started, in one process of many."""
+        from bailiwick.storage.upkeep import Chore, Upkeep
+
+        return Upkeep(self.leases, "delivery.watch", [Chore("watch", self.delivery.watch, WATCH_INTERVAL_S)])
 
     def close(self) -> None:
         """Give back every connection that was opened."""
-        for name in ("experiments_upkeep", "metrics_upkeep", "domain_watch", "metrics", "graph", "cache", "database"):
+        self.stop_upkeep()
+        for name in ("notifications", "domain_watch", "metrics", "graph", "cache", "database"):
             if name in self.__dict__:
                 self.__dict__[name].close()

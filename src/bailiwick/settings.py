@@ -58,6 +58,9 @@ class Settings(BaseSettings):
         None,
         description="16 to 64 characters that key the digests of users in logs; unset: kept in the database",
     )
+    environment: str = Field(
+        "production", pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="whose gate policies deployments are judged by"
+    )
     extraction_root: Path | None = Field(
         None, description="folder below which the REST interface may read files; unset: it reads none"
     )
@@ -69,6 +72,18 @@ class Settings(BaseSettings):
     )
     audit_anchors: tuple[str, ...] = Field(
         (), description="where audit heads are kept: file:///path or https://host/path; default: in the home folder"
+    )
+    audit_interval_s: float = Field(
+        5.0, gt=0, le=3600, description="how often a server signs and anchors what is new in the audit trail"
+    )
+    webhook_networks: tuple[str, ...] = Field(
+        (), description="networks that webhooks may go to although they are not public, such as 10.1.0.0/16"
+    )
+    access_log: str | None = Field(
+        None, description="file that a gateway appends one JSON line per request to, without texts; -: standard output"
+    )
+    traces: bool = Field(
+        False, description="one OpenTelemetry span per request; needs bailiwick[otel], configured by OTEL_* variables"
     )
     seed: int = Field(20260101, ge=0, description="of every random choice in training")
 

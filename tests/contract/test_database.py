@@ -230,3 +230,17 @@ def test_insert_new__key_is_taken__false_and_the_old_row_stays(tables: Database)
         assert tables.insert_new(connection, counter, {"id": 7, "value": 1})
         assert not tables.insert_new(connection, counter, {"id": 7, "value": 2})
         assert connection.execute(select(counter.c.value).where(counter.c.id == 7)).scalar_one() == 1
+
+
+def test_write__role_that_does_not_wait_for_the_disk__waits_all_the_same(postgres_database: Database) -> None:
+    with postgres_database.write() as connection:
+        name = connection.execute(text("SELECT current_database()")).scalar_one()
+        connection.execute(text(f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
+    again = Database(postgres_database.url)
+    for unit in (again.write, again.write, again.read):
+        with unit() as connection:
+            assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
+    with again.engine.connect() as connection:
+        query = text("SELECT reset_val, setting FROM pg_settings WHERE name = 'synchronous_commit'")
+        assert tuple(connection.execute(query).one()) == ("off", "on"), "the server says off, the connection on"
+    again.close()

@@ -12,11 +12,13 @@ from trials import ADA, Trials, a_design, right
 
 from bailiwick.clock import VirtualClock
 from bailiwick.delivery.model import DeploymentStatus
+from bailiwick.domains.model import Lifecycle
 from bailiwick.errors import BailiwickError, Conflict, InvalidInput, NotFound
 from bailiwick.experiments.export import export_lines
 from bailiwick.experiments.model import State, Verdict
 from bailiwick.experiments.store import experiment
 from bailiwick.governance.audit import Actor, audit_entry
+from bailiwick.metrics.experiment_store import tables
 from bailiwick.storage.database import Database
 from bailiwick.traffic.model import Arm
 
@@ -293,6 +295,127 @@ def test_tick__equal_arms__ends_without_a_winner(trials: Trials) -> None:
     assert trials.keeper.tick(Actor("keeper")) == []
     trials.clock.advance(timedelta(days=1))
     assert trials.keeper.tick(Actor("keeper")) == [f"{id}: concluded, keep-control"]
+
+
+def test_rollback__of_a_version_that_an_arm_shows__pauses_the_experiment_at_once(trials: Trials) -> None:
+    trials.estate.rollout("v1", "v2", share=5000)
+    id = trials.started()
+    other = [{"name": name, "version": version} for name, version in (("control", "v1"), ("treatment", "v3"))]
+    trials.experiments.pause(id, actor=ADA)
+    trials.experiments.create(a_design(id="other", arms=other), actor=ADA)
+    trials.experiments.start("other", actor=ADA)
+    trials.experiments.pause("other", actor=ADA)
+    trials.experiments.resume(id, actor=ADA)
+    done = trials.estate.delivery.rollback("cards", actor=NOBODY)
+    assert (done.removed, done.paused) == (["v2"], (id,))
+    assert trials.experiments.get(id).state is State.PAUSED and trials.estate.traffic.experiments("cards") == ()
+    [newest, *_] = trials.estate.audit.entries(limit=1)
+    assert (newest.action, newest.reason) == ("experiment.pause", "v2 was taken out of service")
+    trials.experiments.resume("other", actor=ADA)
+    trials.estate.delivery.deploy("cards", "v4", actor=ADA)
+    assert trials.estate.delivery.rollback("cards", actor=ADA).paused == ()  # v4 is no arm of it
+    assert trials.experiments.get("other").state is State.RUNNING
+
+
+def test_rollout__that_rolls_a_version_back__pauses_the_experiment_too(trials: Trials) -> None:
+    trials.estate.rollout("v1", "v2", share=5000)
+    id = trials.started()
+    with trials.estate.traffic.changing() as connection:
+        trials.estate.delivery.conclude(
+            connection, "cards", leaving="v2", status=DeploymentStatus.ROLLED_BACK, promoted=None, actor=ADA
+        )
+    assert trials.experiments.get(id).state is State.PAUSED
+
+
+def test_archived_domain__pauses_and_lets_nothing_start(trials: Trials) -> None:
+    id = trials.started()
+    trials.experiments.create(a_design(id="second"), actor=ADA)
+    trials.estate.lifecycle = Lifecycle.ARCHIVED
+    assert trials.keeper.tick(Actor("keeper")) == [f"{id}: paused: its domain is not served any more"]
+    assert trials.keeper.tick(Actor("keeper")) == [] and trials.experiments.get(id).state is State.PAUSED
+    for step in (
+        lambda: trials.experiments.resume(id, actor=ADA),
+        lambda: trials.experiments.start("second", actor=ADA),
+    ):
+        with pytest.raises(Conflict, match="is archived"):
+            step()
+
+
+def test_deploy__something_else_was_deployed_meanwhile__is_not_replaced(trials: Trials) -> None:
+    """The winner was compared with the control, not with what somebody put there since."""
+    trials.estate.delivery.deploy("cards", "v1", actor=ADA)
+    id = trials.started(automatic=True, deploy=True)
+    trials.users(800, BETTER)
+    trials.estate.delivery.deploy("cards", "v5", actor=ADA)
+    assert trials.keeper.tick(Actor("keeper")) == [
+        f"{id}: concluded, ship; left v5 alone, which was deployed meanwhile"
+    ]
+    assert trials.keeper.tick(Actor("keeper")) == [] and trials.estate.weights() == {"v5": 10_000}
+
+
+def test_deploy__by_hand_over_a_stranger__is_refused_with_a_remedy(trials: Trials) -> None:
+    trials.estate.delivery.deploy("cards", "v1", actor=ADA)
+    id = trials.started()
+    trials.users(800, BETTER)
+    trials.keeper.conclude(id, actor=ADA)
+    trials.estate.delivery.deploy("cards", "v5", actor=ADA)
+    with pytest.raises(Conflict, match="'v5' was deployed since"):
+        trials.keeper.deploy(id, actor=ADA)
+    assert trials.experiments.get(id).conclusion.deployment is None  # type: ignore[union-attr]
+
+
+def test_archive__forgets_the_units_and_keeps_the_results(trials: Trials, database: Database) -> None:
+    id = trials.started()
+    trials.users(300, SAME)
+    trials.keeper.conclude(id, actor=ADA, verdict=Verdict.INCONCLUSIVE)
+    before = trials.analyst.report(id).analysis
+    trials.experiments.archive(id, actor=ADA)
+    after = trials.analyst.report(id).analysis
+    assert (after.primary, after.units) == (before.primary, 300)
+    [archived, *_] = trials.estate.audit.entries(limit=1)
+    assert archived.after["units_forgotten"] == 300  # type: ignore[index]
+    with database.read() as connection:
+        for table in (tables.experiment_unit, tables.experiment_covariate):
+            assert connection.execute(select(table)).first() is None
+    trials.metrics.feedback("request-1", value=0)
+    assert trials.analyst.report(id).analysis.primary == before.primary  # late feedback counts no more
+
+
+def test_start__audit__says_what_was_agreed_with_the_metrics(trials: Trials) -> None:
+    trials.metrics.served("r", "cards", "v1", {"correct": 1.0}, unit="ada@example.org")
+    assert trials.metrics.flush()
+    trials.clock.advance(timedelta(minutes=1))
+    trials.started(feedback_hours=5)
+    started = next(entry for entry in trials.estate.audit.entries(limit=9) if entry.action == "experiment.start")
+    assert started.after is not None and started.after["feedback_hours"] == 5
+    assert started.after["covariates"]["units"] == 1
+
+
+def test_start__refused__agrees_nothing_with_the_metrics(trials: Trials, database: Database) -> None:
+    trials.started()
+    trials.experiments.create(a_design(id="second", feedback_hours=5), actor=ADA)
+    with pytest.raises(Conflict):
+        trials.experiments.start("second", actor=ADA)
+    with database.read() as connection:
+        terms = tables.experiment_terms.c
+        assert list(connection.scalars(select(terms.experiment))) == ["new-model"]
+
+
+def test_power__users_who_return__count_once(trials: Trials) -> None:
+    """Of 60 users each asks 10 times and gets always right or always wrong answers: 60 values, not 600."""
+    for user in range(60):
+        for ask in range(10):
+            values = {"correct": float(user % 2), "latency_ms": 5.0}
+            trials.metrics.served(f"{user}-{ask}", "cards", "v1", values, unit=f"user-{user}")
+    assert trials.metrics.flush()
+    trials.clock.advance(timedelta(days=2))
+    check = trials.experiments.power(a_design())
+    assert check is not None and check.distinct
+    assert check.per_day == pytest.approx(30, rel=0.01)
+    assert (check.mean, check.deviation) == (0.5, pytest.approx(0.504, abs=0.001))
+    by_request = trials.experiments.power(a_design(unit="request"))
+    assert by_request is not None and not by_request.distinct
+    assert by_request.per_day == pytest.approx(300, rel=0.01)
 
 
 def test_export__every_exposure__once_without_names(trials: Trials) -> None:

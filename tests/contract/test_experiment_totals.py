@@ -12,11 +12,12 @@ from tallies import assert_totals
 
 from bailiwick.clock import VirtualClock
 from bailiwick.errors import Conflict, InvalidInput
-from bailiwick.metrics import experiment_store
-from bailiwick.metrics.experiment_store import experiment_event, experiment_writer
+from bailiwick.metrics.experiment_store import event_rows, tables
+from bailiwick.metrics.experiment_store.tables import experiment_event, experiment_writer
 from bailiwick.metrics.exposures import ArmUnits, Exposure
 from bailiwick.metrics.model import TallyCounts
 from bailiwick.metrics.service import MetricsService
+from bailiwick.metrics.store import request_log
 from bailiwick.storage.database import Database
 
 
@@ -159,13 +160,13 @@ def test_write__same_batch_again_after_a_lost_answer__events_once(metrics: Metri
         original(connection, writer, events, at)  # type: ignore[arg-type]
         original(connection, writer, events, at)  # type: ignore[arg-type]
 
-    original = experiment_store.write_events
+    original = event_rows.write_events
     serve(metrics, "r1", exposure("ann"), score=1.0)
-    experiment_store.write_events = write_twice  # type: ignore[assignment]
+    event_rows.write_events = write_twice  # type: ignore[assignment]
     try:
         metrics.flush()
     finally:
-        experiment_store.write_events = original
+        event_rows.write_events = original
     assert metrics.tally() == TallyCounts(1, 0)
     assert metrics.arm_units("greeting")[0].requests == 1
 
@@ -200,10 +201,34 @@ def test_units__in_the_database__never_as_text(metrics: MetricsService, database
     [line] = metrics.experiments.every_event("greeting")
     assert len(line.event.unit) == 32
     with database.read() as connection:
-        stored = connection.execute(select(experiment_store.request_log.c.unit)).scalar_one()
+        stored = connection.execute(select(request_log.c.unit)).scalar_one()
     assert stored == line.event.unit
     other = MetricsService(database, VirtualClock(line.event.at), flush_interval_s=3600)
     assert other.experiments.unit_key() == metrics.experiments.unit_key()
+
+
+def test_purge__processes_of_long_ago__are_forgotten_with_their_events(
+    metrics: MetricsService, database: Database, clock: VirtualClock
+) -> None:
+    old = MetricsService(database, clock, flush_interval_s=3600)
+    serve(old, "old", exposure("ann"), score=1.0)
+    old.flush()
+    waiting = MetricsService(database, clock, flush_interval_s=3600)
+    old.tally()
+    serve(waiting, "untallied", exposure("bob"), score=1.0)
+    waiting.flush()
+    clock.advance(timedelta(days=60))
+    serve(metrics, "new", exposure("ann"), score=1.0)
+    metrics.flush()  # which purges
+    with database.read() as connection:
+        writers = set(connection.scalars(select(tables.experiment_writer.c.writer)))
+        marks = set(connection.scalars(select(tables.experiment_mark.c.writer)))
+    assert len(writers) == 2 and not marks
+    serve(old, "again", exposure("ann"), score=1.0)
+    old.flush()
+    metrics.experiments.tally_all()
+    [arm] = metrics.arm_units("greeting")
+    assert (arm.units, arm.requests) == (2, 4)
 
 
 def test_covariates__means_before_the_experiment__enter_the_moments(
@@ -276,5 +301,5 @@ def test_purge__old_events__forgotten_once_tallied_and_totals_stay(
     assert metrics.arm_units("greeting") == before
     with database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(experiment_event)) == 0
-        assert connection.scalar(select(func.count()).select_from(experiment_writer)) == 1
+        assert connection.scalar(select(func.count()).select_from(experiment_writer)) == 0
     assert metrics.tally() == TallyCounts(0, 0)

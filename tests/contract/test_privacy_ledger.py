@@ -128,6 +128,10 @@ def test_release__card__says_everything_a_reader_needs(private: PrivacyService) 
     assert card["not_protected"] == ["that the domain exists"]
     assert set(card["libraries"]) == {"bailiwick", "opendp"}
     assert card["accounts"] == ["customers/queries", "customers/queries/cards"]
+    assert card["lifetime_budgets"] == {
+        "customers/queries": "epsilon 1, delta 0.000001",
+        "customers/queries/cards": "epsilon 0.6, delta 0.000001",
+    }
     entry = private.ledger.entries(WHOLE)[-1]
     assert json.loads(entry.document) == {"output_hash": card["output_hash"], "plan_hash": card["plan_hash"]}
     assert private.ledger.releases()[0].card == card
@@ -244,6 +248,14 @@ def test_open__again_or_against_the_global_account__is_refused(private: PrivacyS
     with pytest.raises(InvalidInput, match="cannot have the cap"):
         books.open(account(third, Cost.cap(rho=1)), ADA)
     assert len(books.accounts()) == 3
+
+
+def test_create_budget__settings_cannot_be__leaves_no_account_behind(private: PrivacyService) -> None:
+    key = AccountKey("customers", "clicks")
+    with pytest.raises(InvalidInput, match="contribution cap 0"):
+        private.create_budget(key, actor=ADA, column="customer", epsilon=1, settings=PrivacySettings(0))
+    with pytest.raises(NotFound):
+        private.ledger.account(key)
 
 
 def test_currency__zcdp__pure_charges_count_half_their_square(database: Database, clock: VirtualClock) -> None:

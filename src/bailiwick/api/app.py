@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import math
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -36,13 +38,18 @@ _ROUTERS = [
     "bailiwick.api.training",
     "bailiwick.api.models",
     "bailiwick.api.deployments",
+    "bailiwick.api.rollouts",
+    "bailiwick.api.gates",
     "bailiwick.api.traffic",
     "bailiwick.api.privacy",
     "bailiwick.api.metrics",
     "bailiwick.api.observations",
     "bailiwick.api.audit",
     "bailiwick.api.privacy_releases",
+    "bailiwick.api.shadow",
+    "bailiwick.api.webhooks",
     "bailiwick.api.experiments",
+    "bailiwick.api.holdout",
 ]
 
 LARGER_BODIES = {"/v1/datasets/": 64 << 20, "/v1/domains/import": 64 << 20}
@@ -116,5 +123,14 @@ async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _problem_json(status: int, title: str, fields: dict[str, Any]) -> JSONResponse:
-    body = {"type": f"urn:bailiwick:{fields['code']}", "title": title, "status": status, **fields}
+    body = {"type": f"urn:bailiwick:{fields['code']}", "title": title, "status": status, **_sayable(fields)}
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
+
+
+def _sayable(value: Any) -> Any:
+    """What was asked for may be NaN or infinite, which JSON does not know: then as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _sayable(each) for key, each in value.items()}
+    return [_sayable(each) for each in value] if isinstance(value, list | tuple) else value

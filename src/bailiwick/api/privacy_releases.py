@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
 
 from bailiwick.api.app import actor_of, platform_of
 from bailiwick.datasets.private_questions import Settings, Statistic
@@ -21,6 +21,7 @@ from bailiwick.privacy.releases import Release, ReleasePlan
 
 router = APIRouter(prefix="/v1/privacy", tags=["privacy"])
 
+_Amount = StrictStr | StrictInt | StrictFloat
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -29,8 +30,8 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    epsilon: float | str | None = None
-    delta: float | str = 0
+    epsilon: _Amount | None = None
+    delta: _Amount = 0
     level: Level | None = None
 
     def cost(self) -> Cost | None:

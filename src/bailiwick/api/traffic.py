@@ -9,13 +9,14 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from bailiwick.api.app import actor_of, platform_of
+from bailiwick.delivery.document import served_document
 from bailiwick.errors import NotFound
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
-from bailiwick.traffic.assign import slot, version_for
 from bailiwick.traffic.document import plan_document, record_document
 from bailiwick.traffic.model import TrafficPlan
 from bailiwick.traffic.weights import parse_percent
+from bailiwick.traffic.who import whereabouts, whereabouts_document
 
 router = APIRouter(prefix="/v1/traffic", tags=["traffic"])
 
@@ -38,6 +39,7 @@ class ShiftRequest(BaseModel):
     )
     reason: Reason = None
     revision: Revision = None
+    break_glass: bool = Field(default=False, description="although the domain is frozen; needs a reason")
 
 
 class PromoteRequest(BaseModel):
@@ -48,6 +50,7 @@ class PromoteRequest(BaseModel):
     version: Annotated[VersionId | None, Field(description="default: the one that was deployed last")] = None
     reason: Reason = None
     revision: Revision = None
+    break_glass: bool = Field(default=False, description="although the domain is frozen; needs a reason")
 
 
 @router.get("")
@@ -72,7 +75,13 @@ def shift(
 ) -> dict[str, Any]:
     """Give deployed versions new shares."""
     weights = {version: parse_percent(str(share)) for version, share in body.weights.items()}
-    plan = platform.delivery.shift(domain, weights, actor=because(actor, body.reason), expected_revision=body.revision)
+    plan = platform.delivery.shift(
+        domain,
+        weights,
+        actor=because(actor, body.reason),
+        expected_revision=body.revision,
+        break_glass=body.break_glass,
+    )
     return plan_document(plan)
 
 
@@ -86,7 +95,11 @@ def promote(
     """Give one of the versions in service all the traffic."""
     asked = body or PromoteRequest()
     plan = platform.delivery.promote(
-        domain, asked.version, actor=because(actor, asked.reason), expected_revision=asked.revision
+        domain,
+        asked.version,
+        actor=because(actor, asked.reason),
+        expected_revision=asked.revision,
+        break_glass=asked.break_glass,
     )
     return plan_document(plan)
 
@@ -103,11 +116,12 @@ def history(
 
 @router.get("/{domain}/at")
 def at(domain: DomainId, instant: AwareDatetime, platform: Platform = Depends(platform_of)) -> dict[str, Any]:
-    """What served at an instant, and who put it there."""
+    """What served at an instant: versions, artefacts, and on whose word."""
     record = platform.traffic.plan_at(domain, instant)
     if record is None:
         raise NotFound(f"nothing was deployed in {domain!r} at {instant.isoformat()}", what="domain", requested=domain)
-    return record_document(record)
+    served = [served_document(each) for each in platform.delivery.served_at(domain, instant)]
+    return {**record_document(record), "served": served}
 
 
 @router.get("/{domain}/assignment")
@@ -116,15 +130,10 @@ def assignment(
     unit: Annotated[str, Query(min_length=1, max_length=1000)],
     platform: Platform = Depends(platform_of),
 ) -> dict[str, Any]:
-    """Which version serves a user."""
-    plan = _plan(platform, domain)
-    return {
-        "domain": domain,
-        "unit": unit,
-        "version": version_for(plan, unit),
-        "slot": slot(plan.salt, unit),
-        "revision": plan.revision,
-    }
+    """Which version serves a user, and the arms of experiments behind it; conditions see no attribute."""
+    plan, traffic = _plan(platform, domain), platform.traffic
+    found = whereabouts(plan, traffic.experiments(domain), traffic.holdout(), unit)
+    return whereabouts_document(domain, unit, plan.revision, found)
 
 
 def _plan(platform: Platform, domain: str) -> TrafficPlan:

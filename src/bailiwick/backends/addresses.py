@@ -1,34 +1,11 @@
-"""Which upstream addresses may be called: HTTP(S) to named hosts, never to link-local ones. Pure.
-
-Link-local addresses are where clouds keep their instance credentials (169.254.169.254), and no model is served there.
-The clouds' other addresses for the same purpose are named below (AWS and Google over IPv6, Alibaba, Azure).
-"""
+"""Which upstream addresses may be configured: HTTP(S) to named hosts, never to link-local ones. Pure."""
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from bailiwick.errors import InvalidInput
-
-_INSTANCE_DATA = frozenset(
-    ipaddress.ip_address(each) for each in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16")
-)
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-
-def allowed_address(address: str) -> bool:
-    """Whether a resolved IP address may be connected to.
-
-    >>> allowed_address("10.1.2.3"), allowed_address("169.254.169.254"), allowed_address("::ffff:169.254.169.254")
-    (True, False, False)
-    """
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    elif parsed in _NAT64:
-        parsed = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
-    return not (parsed in _INSTANCE_DATA or parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified)
+from bailiwick.network.addresses import allowed_address, is_address
 
 
 def checked_base_url(url: str | None, *, domain: str) -> str:
@@ -58,18 +35,10 @@ def checked_base_url(url: str | None, *, domain: str) -> str:
             where=where,
             remedy="name the variable that holds the key in backend.api_key_env",
         )
-    if _is_address(parts.hostname) and not allowed_address(parts.hostname):
+    if is_address(parts.hostname) and not allowed_address(parts.hostname):
         raise InvalidInput(
             f"the upstream's address {parts.hostname!r} is link-local, multicast or unspecified",
             what="base_url",
             where=where,
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
-from bailiwick.backends.addresses import allowed_address
 from bailiwick.backends.connections import CONNECTIONS_PER_ORIGIN, IDLE_S
 from bailiwick.backends.origin import Header, Origin
 from bailiwick.backends.ports import Break, Timing, TransportFailed
+from bailiwick.network.addresses import allowed_address
+from bailiwick.network.resolver import GuardedResolver
 
 
 class AiohttpClient:
@@ -62,7 +61,7 @@ class AiohttpClient:
                 limit=0,
                 limit_per_host=CONNECTIONS_PER_ORIGIN,
                 keepalive_timeout=IDLE_S,
-                resolver=None if self._proxy else _GuardedResolver(),
+                resolver=None if self._proxy else GuardedResolver(allowed_address),
                 ttl_dns_cache=30,
             )
             self._session = aiohttp.ClientSession(
@@ -97,22 +96,3 @@ class AiohttpResponse:
             self._response.release()
         else:
             self._response.close()
-
-
-class _GuardedResolver(AbstractResolver):
-    """The system's resolver, less the addresses that `allowed_address` refuses."""
-
-    def __init__(self) -> None:
-        self._resolver = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        allowed = [result for result in found if allowed_address(result["host"])]
-        if not allowed:
-            raise OSError(f"{host!r} resolves to no address that may be called")
-        return allowed
-
-    async def close(self) -> None:
-        await self._resolver.close()

@@ -8,10 +8,10 @@ import ssl
 from collections import deque
 from collections.abc import Sequence
 
-from bailiwick.backends.addresses import allowed_address
 from bailiwick.backends.http1 import Connection
 from bailiwick.backends.origin import Header, Origin, request_bytes
 from bailiwick.backends.ports import Break, Timing, TransportFailed
+from bailiwick.network.addresses import allowed_address
 
 CONNECTIONS_PER_ORIGIN = 256
 IDLE_S = 4.0

@@ -84,7 +84,9 @@ class LocalBackend:
         if call.body.get("logprobs") is True:
             logprobs = wire.chat_logprobs(reading, content, call.body.get("top_logprobs") or 0)
         prompt_tokens = sum(estimate_tokens(content_text(message.get("content"))) for message in messages)
-        return content, logprobs, wire.usage(prompt_tokens, estimate_tokens(content))
+        counted = wire.usage(prompt_tokens, estimate_tokens(content))
+        call.usage.take(counted)
+        return content, logprobs, counted
 
     async def _respond(self, call: Call) -> dict[str, Any]:
         if call.body.get("previous_response_id") is not None or call.body.get("conversation") is not None:
@@ -97,13 +99,15 @@ class LocalBackend:
         (reading,) = await self._read([last_user_text(messages)])
         content = wire.content_of(reading, self._domain, as_json=responses.wants_json(call.body))
         prompt_tokens = sum(estimate_tokens(content_text(message.get("content"))) for message in messages)
+        counted = wire.usage(prompt_tokens, estimate_tokens(content))
+        call.usage.take(counted)
         return responses.response(
             call.body,
             content,
             request_id=call.request_id,
             created=int(self._clock.now().timestamp()),
             model=self._name,
-            counted=wire.usage(prompt_tokens, estimate_tokens(content)),
+            counted=counted,
         )
 
     async def _complete(self, call: Call) -> tuple[list[dict[str, Any]], dict[str, int]]:
@@ -121,7 +125,9 @@ class LocalBackend:
             for index, reading in enumerate(readings)
         ]
         written = sum(estimate_tokens(reading.label) for reading in readings)
-        return choices, wire.usage(sum(map(estimate_tokens, prompts)), written)
+        counted = wire.usage(sum(map(estimate_tokens, prompts)), written)
+        call.usage.take(counted)
+        return choices, counted
 
     async def _embed(self, call: Call) -> dict[str, Any]:
         texts = _texts(call.body["input"], "input")
@@ -135,6 +141,7 @@ class LocalBackend:
             )
         vectors = np.sqrt(await self._predict(texts))
         tokens = sum(map(estimate_tokens, texts))
+        call.usage.take({"prompt_tokens": tokens})
         encoding = call.body.get("encoding_format", "float")
         return wire.embeddings(vectors, model=self._name, tokens=tokens, encoding=encoding)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +18,33 @@ class Operation(StrEnum):
     RESPONSE = "responses"
 
 
+@dataclass(slots=True)
+class Usage:
+    """The tokens of one call, as the model counts them; None where it does not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+    def take(self, said: object) -> None:
+        """Read an OpenAI usage object, of either interface; what is no whole number from 0 on is left out.
+
+        >>> usage = Usage()
+        >>> usage.take({"prompt_tokens": 3, "completion_tokens": "many"})
+        >>> usage
+        Usage(prompt_tokens=3, completion_tokens=None)
+        >>> usage.take({"input_tokens": 4, "output_tokens": 5})
+        >>> usage
+        Usage(prompt_tokens=4, completion_tokens=5)
+        """
+        if isinstance(said, dict):
+            self.prompt_tokens = _count(said.get("prompt_tokens", said.get("input_tokens")))
+            self.completion_tokens = _count(said.get("completion_tokens", said.get("output_tokens")))
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request to one backend.
@@ -26,12 +53,14 @@ class Call:
         body: the OpenAI request object, already parsed and validated; fields that Bailiwick does not know are kept.
         request_id: of the client's request, handed on to upstreams.
         deadline_s: seconds until the whole answer, or the first event of a stream, must be there.
+        usage: filled in by the backend once it knows.
     """
 
     operation: Operation
     body: dict[str, Any]
     request_id: str
     deadline_s: float = 30.0
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)

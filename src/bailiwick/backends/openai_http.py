@@ -106,6 +106,7 @@ class OpenAiHttpBackend:
             reply.attempt.failed()
             raise self._failed("answered with something that is not a JSON object")
         reply.attempt.succeeded()
+        call.usage.take(document.get("usage"))
         return document
 
     async def stream(self, call: Call) -> AsyncIterator[bytes]:
@@ -117,6 +118,7 @@ class OpenAiHttpBackend:
                 reply = await self._asked(call, stream=True)
                 while piece := await self._piece(reply):
                     events = cutter.feed(piece)
+                    call.usage.take(cutter.usage)
                     if events:
                         deadline.reschedule(None)
                         yield events
@@ -127,6 +129,7 @@ class OpenAiHttpBackend:
                         await self._until_end(reply.response)
                         return
                 events = cutter.feed(b"\n\n")
+                call.usage.take(cutter.usage)
                 if events:
                     yield events
                 if not cutter.done:

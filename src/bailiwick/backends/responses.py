@@ -13,6 +13,16 @@ LAST_EVENTS = frozenset({"response.completed", "response.failed", "response.inco
 """Types of events that end a stream; there is no ``[DONE]``."""
 
 
+def usage_of(event: dict[str, Any]) -> object:
+    """The usage that an event tells: a chunk's own, or of the Responses API that of the response in it.
+
+    >>> usage_of({"type": "response.completed", "response": {"usage": {"input_tokens": 3}}})
+    {'input_tokens': 3}
+    """
+    held = event.get("response")
+    return event.get("usage") or (held.get("usage") if isinstance(held, dict) else None)
+
+
 def messages_of(body: dict[str, Any]) -> list[dict[str, Any]]:
     """The messages of a request's ``input``, a text or a list of items, as chat messages.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import orjson
 
 from bailiwick.backends.model import UpstreamFailed
-from bailiwick.backends.responses import LAST_EVENTS
+from bailiwick.backends.responses import LAST_EVENTS, usage_of
 
 MAX_EVENT_BYTES = 1 << 20
 _FIELDS = (b"event", b"id", b"retry")
@@ -20,7 +20,7 @@ class EventCutter:
 
     ``done`` becomes true after the last event; ``failed`` after an event that carries an ``error``. ``fault`` is set by
     an event that no OpenAI-compatible server sends, or that is longer than a megabyte: what came before it is still
-    good.
+    good. ``usage`` is the usage object of the last event that had one.
 
     Args:
         typed: the events are those of the Responses API, which end with one of certain types instead of ``[DONE]``.
@@ -32,6 +32,7 @@ class EventCutter:
         self.done = False
         self.failed = False
         self.fault: UpstreamFailed | None = None
+        self.usage: object = None
 
     def feed(self, piece: bytes) -> bytes:
         """The events that this piece completes, to hand on (empty: none yet); none after ``[DONE]`` or a fault."""
@@ -87,4 +88,5 @@ class EventCutter:
         kind = document.get("type")
         if self._typed and isinstance(kind, str) and kind in LAST_EVENTS:
             self.done = True
+        self.usage = usage_of(document) or self.usage
         return None

@@ -9,6 +9,7 @@ import typer
 
 from bailiwick.cli.console import EXIT_CODES, out, print_json, print_table
 from bailiwick.cli.context import flags
+from bailiwick.cli.traffic import print_experiments_beside
 from bailiwick.delivery.document import deployment_document
 from bailiwick.delivery.gates import explain
 from bailiwick.delivery.model import Deployment, DeploymentStatus, GateResult
@@ -30,12 +31,15 @@ def deploy(
     force: Annotated[
         bool, typer.Option("--force", help="Deploy although a gate does not pass; needs --reason.")
     ] = False,
+    break_glass: Annotated[
+        bool, typer.Option("--break-glass", help="Deploy although the domain is frozen; needs --reason.")
+    ] = False,
     reason: Annotated[str | None, typer.Option(help="Why, for the audit trail.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge only; change nothing.")] = False,
 ) -> None:
     """Hold a version's measured numbers against its domain's thresholds; deploy it, or hold it and say why.
 
-    Exits with 7 when the version is held.
+    Exits with 7 when the version is held. Where the domain's gate policy asks for approvals, it waits for them first.
     """
     delivery = flags(ctx).platform.delivery
     points = parse_percent(share)
@@ -44,12 +48,20 @@ def deploy(
         verdict = delivery.judge(version.domain, version.id)
         _print_verdict(ctx, version.id, verdict.gates)
         raise typer.Exit(0 if verdict.passed else EXIT_CODES[GateFailed])
-    made = delivery.deploy(version.domain, version.id, share=points, actor=flags(ctx).actor(reason), force=force)
+    made = delivery.deploy(
+        version.domain,
+        version.id,
+        share=points,
+        actor=flags(ctx).actor(reason),
+        force=force,
+        break_glass=break_glass,
+    )
     if flags(ctx).json:
         print_json(deployment_document(made))
     else:
         _print_gates(made.version, made.gates)
         _print_decision(made)
+        print_experiments_beside(ctx, made.domain)
     if made.status is DeploymentStatus.HELD:
         raise typer.Exit(EXIT_CODES[GateFailed])
 
@@ -66,7 +78,7 @@ def _print_gates(version: str, gates: Sequence[GateResult]) -> None:
     print_table(
         f"Gates of {version}",
         ("gate", "measured", "limit", "verdict", "reason"),
-        [(gate.name, gate.measured, gate.limit, "pass" if gate.passed else "HOLD", gate.reason) for gate in gates],
+        [(gate.name, gate.measured, gate.limit, gate.verdict, gate.reason) for gate in gates],
     )
 
 
@@ -74,6 +86,13 @@ def _print_decision(made: Deployment) -> None:
     if made.status is DeploymentStatus.HELD:
         out.print(f"[bold red]Held[/]: {explain(made.gates)}. Traffic is as it was.")
         out.print(f"  next: train a better one, or: bailiwick deploy {made.version} --force --reason '...'")
+        return
+    if made.status is DeploymentStatus.WAITING:
+        people = f"{made.approvals_needed} approval{'s' * (made.approvals_needed > 1)}"
+        out.print(
+            f"[bold yellow]Waiting[/] for {people} until {made.expires_at:%Y-%m-%d %H:%M}Z. Traffic is as it was."
+        )
+        out.print(f"  next, by somebody else: bailiwick deployment approve {made.id}", soft_wrap=True)
         return
     how = "Forced" if made.forced else "Deployed"
     out.print(f"[bold green]{how}[/]: {made.version} serves {percent(made.share)} of {made.domain}.")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.live import Live
 from rich.markup import escape
-from rich.text import Text
 
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
@@ -31,7 +31,7 @@ from bailiwick.cli.experiment_options import (
     goal_document,
     guardrail_document,
 )
-from bailiwick.cli.experiment_views import one_line, print_power, print_report
+from bailiwick.cli.experiment_views import one_line, print_frame, print_power, print_report
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.experiments.document import experiment_document, parse_design
 from bailiwick.experiments.model import Experiment, Kind, State, Verdict
@@ -54,7 +54,7 @@ def create(
     ctx: typer.Context,
     id: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="Its id: letters, digits, - and _.")] = None,
     domain: Annotated[str | None, typer.Argument(help="Whose traffic.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A TOML or JSON file with the whole design instead.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A whole design instead: TOML, or JSON (.json). No YAML.")] = None,
     metric: Annotated[
         str | None, typer.Option(help="Primary metric; METRIC:lower or METRIC:higher says what is good.")
     ] = None,
@@ -212,23 +212,21 @@ def watch(
         int | None, typer.Option(min=1, help="Stop after so many looks; default: until it is over.")
     ] = None,
 ) -> None:
-    """Watch it live. Without a terminal each look is one line."""
+    """Watch it live, until it is over or you press Ctrl-C. Without a terminal each look is one line."""
     analyst = flags(ctx).platform.experiment_analyst
-    looks = 0
-    live = Live(console=out, auto_refresh=False) if out.is_terminal and not flags(ctx).json else None
-    if live is not None:
-        live.start()
+    report = analyst.report(id)
+    live = out.is_terminal and not flags(ctx).json
     try:
-        while True:
-            report = analyst.report(id)
-            looks += 1
-            _look(ctx, report, live)
-            if report.experiment.state not in (State.RUNNING, State.PAUSED) or looks == times:
-                return
-            time.sleep(every)
+        with out.screen() if live else nullcontext():
+            for looks in count(1):
+                _look(ctx, report, live=live)
+                if report.experiment.state not in (State.RUNNING, State.PAUSED) or looks == times:
+                    break
+                time.sleep(every)
+                report = analyst.report(id)
     finally:
-        if live is not None:
-            live.stop()
+        if live:
+            print_report(report)  # the screen is gone, what was seen last stays
 
 
 @app.command(epilog="Example:  bailiwick experiment pause new-model --reason 'campaign today'")
@@ -430,16 +428,14 @@ def _resolved(ctx: typer.Context, domain: str, arms: list[dict[str, Any]]) -> li
     return arms
 
 
-def _look(ctx: typer.Context, report: Report, live: Live | None) -> None:
+def _look(ctx: typer.Context, report: Report, *, live: bool) -> None:
     if flags(ctx).json:
         print_json(report_document(report))
-    elif live is None:
+    elif live:
+        print_frame(report)
+    else:
         out.print(one_line(report), markup=False, soft_wrap=True)
         out.file.flush()
-    else:
-        with out.capture() as captured:
-            print_report(report)
-        live.update(Text.from_ansi(captured.get()), refresh=True)
 
 
 def _json(ctx: typer.Context, experiment: Experiment) -> bool:

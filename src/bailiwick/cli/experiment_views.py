@@ -73,6 +73,24 @@ def print_report(report: Report) -> None:
     print_decision(report)
 
 
+def print_frame(report: Report) -> None:
+    """The report in place of what stands on the terminal, which is not cleared before: that would flicker."""
+    with out.capture() as captured:
+        print_report(report)
+    lines = fitting(captured.get().splitlines(), out.height)
+    out.file.write("\x1b[H" + "\x1b[K\n".join(lines) + "\x1b[K\x1b[J")
+    out.file.flush()
+
+
+def fitting(lines: Sequence[str], height: int) -> list[str]:
+    """Lines for so many rows: the first stays, and the last, which hold the decision.
+
+    >>> fitting(["title", "a", "b", "c", "decision"], 4)
+    ['title', '...', 'c', 'decision']
+    """
+    return list(lines) if len(lines) <= height else [lines[0], "...", *lines[len(lines) - max(1, height - 2) :]]
+
+
 def print_decision(report: Report) -> None:
     """What should be done, why, and what to type next."""
     decision, experiment = report.decision, report.experiment
@@ -130,7 +148,7 @@ def print_power(check: PowerCheck | None, metric: str, maximum_days: float) -> N
     )
     verdict = "[green]within[/]" if check.within else "[bold red]beyond[/]"
     out.print(f"That is {verdict} the {maximum_days:g} days that are allowed ({check.level:.0%} confidence, watched at")
-    out.print(f"any time, {check.power:.0%} power). One request counts as one user.")
+    out.print(f"any time, {check.power:.0%} power).{'' if check.distinct else ' One request counts as one user.'}")
 
 
 def _print_head(experiment: Experiment) -> None:
@@ -141,8 +159,8 @@ def _print_head(experiment: Experiment) -> None:
     if present is not None and experiment.started_at is not None:
         out.print(
             f"  [dim]epoch {present.number}, since {experiment.started_at:%Y-%m-%d %H:%M} UTC, at most "
-            f"{design.maximum_days:g} days; {percent(design.coverage)} of layer {design.layer}; revision "
-            f"{experiment.revision}[/]"
+            f"{design.maximum_days:g} days; revision {experiment.revision}\n"
+            f"  {percent(design.coverage)} of the users of layer {escape(design.layer)}[/]"
         )
 
 
@@ -187,7 +205,7 @@ def _print_effects(title: str, effects: Sequence[ArmEffect]) -> None:
             for effect in of_metric
         ]
         better = of_metric[0].better.value
-        heading = f"{title}: {metric}, {better} is better; difference to the control, valid at any time"
+        heading = f"{title}: {metric} ({better} is better), against the control, valid at any time"
         print_table(heading, ("arm", "difference", "0".center(_BAR), "p", "better"), rows, whole=("0".center(_BAR),))
 
 

@@ -30,13 +30,17 @@ _COMMANDS = {
     "privacy": ("bailiwick.cli.privacy", "Privacy budgets, private releases, and audits of both."),
     "train": ("bailiwick.cli.train", "Train and evaluate a domain's model."),
     "model": ("bailiwick.cli.models", "List and show model versions and their evaluations."),
+    "gate": ("bailiwick.cli.gate", "Show, set and try what a domain asks of a deployment."),
     "deploy": ("bailiwick.cli.deploy", "Deploy a version if the gates allow it."),
+    "rollout": ("bailiwick.cli.rollout", "Let a version in step by step, on evidence."),
+    "deployment": ("bailiwick.cli.deployment", "List deployments; approve or reject those that wait."),
     "traffic": ("bailiwick.cli.traffic", "Show and shift the traffic between versions."),
     "rollback": ("bailiwick.cli.rollback", "Go back to the version served before."),
     "metrics": ("bailiwick.cli.metrics", "Show, compare and rank what was observed, and its trends."),
     "route": ("bailiwick.cli.route", "Explain where the gateway sends a query."),
     "backend": ("bailiwick.cli.backends", "Show the servers behind upstream models."),
     "experiment": ("bailiwick.cli.experiment", "Compare versions on live traffic, and ship the better one."),
+    "webhook": ("bailiwick.cli.webhook", "Tell other systems of changes, by signed webhooks."),
     "audit": ("bailiwick.cli.audit", "Show who changed what."),
 }
 

@@ -13,10 +13,12 @@ from bailiwick.cli.context import flags
 from bailiwick.errors import GateFailed
 from bailiwick.privacy.audit.mechanism import CERTAIN, Verdict, audit
 from bailiwick.privacy.audit.precision import audit_serialised
+from bailiwick.privacy.mechanisms.counts import noisy_counts
 from bailiwick.privacy.training_noise import Integers, add_discrete_gaussian
 from bailiwick.training.privacy_audit import audit_private_training, no_noise
 
 _GRID = 2**16
+_CAP = 4
 
 
 def register(app: typer.Typer) -> None:
@@ -37,13 +39,15 @@ def run_audits(
     Example: bailiwick privacy audit
     """
     with progress_bar() as bar:
-        task = bar.add_task("noise", total=4)
-        found = {"noise of training": _noise(runs)}
-        bar.update(task, description="digits", completed=1)
+        task = bar.add_task("noise", total=5)
+        found = {"noise of statistics": _counts(runs)}
+        bar.update(task, completed=1)
+        found["noise of training"] = _noise(runs)
+        bar.update(task, description="digits", completed=2)
         found["digits of the noise"] = _digits(runs)
-        bar.update(task, description="training", completed=2)
+        bar.update(task, description="training", completed=3)
         found["training, one run"] = audit_private_training(1.0, canaries=canaries)
-        bar.update(task, description="control", completed=3)
+        bar.update(task, description="control", completed=4)
         control = audit_private_training(1.0, canaries=canaries, noise=no_noise)
     if flags(ctx).json:
         print_json({"audits": found, "control": control})
@@ -57,6 +61,12 @@ def run_audits(
     wrong = [name for name, verdict in found.items() if verdict.refuted] + ([] if control.refuted else ["control"])
     if wrong:
         raise GateFailed(f"audits failed: {', '.join(wrong)}", what="audit", requested=wrong)
+
+
+def _counts(runs: int) -> Verdict:
+    """The noise of counts whose claim is 1, where a unit has as many rows as the cap lets through."""
+    without, with_unit = (noisy_counts(np.full(runs, rows, np.int64), _CAP, 1.0) for rows in (0, _CAP))
+    return audit(without, with_unit, 1.0, confidence=CERTAIN)
 
 
 def _noise(runs: int) -> Verdict:

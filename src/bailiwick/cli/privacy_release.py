@@ -196,6 +196,7 @@ def _print_release(found: Release, *, as_json: bool) -> None:
         ("protects", f"{card['unit']['column']} of {card['unit']['namespace']}, {card['adjacency']}"),
         ("uses", f"at most {card['contribution_cap']} rows of one unit"),
         ("accounts", ", ".join(card["accounts"])),
+        *(("all together", f"{most} of {name}") for name, most in card.get("lifetime_budgets", {}).items()),
         ("lifetime", card["reset_policy"]),
         ("mechanisms", "; ".join(f"{use['name']} ({use['parameters'].get('of', '')})" for use in card["mechanisms"])),
         ("accounting", card["accounting"]),

@@ -52,13 +52,11 @@ class Server:
         await self._running.start()
         await asyncio.to_thread(self._platform.privacy.recover)
         await asyncio.to_thread(self._platform.training.recover, Actor("server"))
-        self._platform.metrics_upkeep.start()
-        self._platform.experiments_upkeep.start()
+        await asyncio.to_thread(self._platform.start_upkeep)
 
     async def stop(self) -> None:
         """End the background work."""
-        await asyncio.to_thread(self._platform.experiments_upkeep.close)
-        await asyncio.to_thread(self._platform.metrics_upkeep.close)
+        await asyncio.to_thread(self._platform.stop_upkeep)
         await self._running.stop()
 
 

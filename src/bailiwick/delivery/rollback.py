@@ -23,11 +23,17 @@ def rollback_target(history: Iterable[PlanRecord]) -> PlanRecord | None:
     stack = plans_in_effect(history)
     if not stack:
         return None
-    newcomers = _newcomers(stack)
+    new = _newcomers(stack)
     for record in reversed(stack[:-1]):
-        if not newcomers & record.plan.weights.keys():
+        if not new & record.plan.weights.keys():
             return record
     return None
+
+
+def newcomers(history: Iterable[PlanRecord]) -> set[str]:
+    """The versions that entered the present plan last: what a rollback takes out. Empty without a plan."""
+    stack = plans_in_effect(history)
+    return _newcomers(stack) if stack else set()
 
 
 def plans_in_effect(history: Iterable[PlanRecord]) -> list[PlanRecord]:

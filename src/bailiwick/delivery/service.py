@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from bailiwick.clock import Clock
-from bailiwick.delivery import store
-from bailiwick.delivery.gates import explain, judge
-from bailiwick.delivery.model import Deployment, DeploymentStatus, GateResult, Rollback
-from bailiwick.delivery.rollback import rollback_target
-from bailiwick.domains.model import DomainRevision, Lifecycle
-from bailiwick.errors import Conflict, InvalidInput, NotFound
+from bailiwick.delivery import rollback_store, store
+from bailiwick.delivery.approving import Approving
+from bailiwick.delivery.degradation import Finding
+from bailiwick.delivery.deploying import Deploying
+from bailiwick.delivery.judging import Compare, Judge
+from bailiwick.delivery.live import Live
+from bailiwick.delivery.model import Deployment, DeploymentStatus, Rollback, RollbackEvent, ServedVersion, Verdict
+from bailiwick.delivery.policies import GatePolicies
+from bailiwick.delivery.records import DeploymentRecords, present_plan
+from bailiwick.delivery.rolling_back import Announce, Removed, RollingBack
+from bailiwick.delivery.rollout import store as rollout_store
+from bailiwick.delivery.shifting import Shifting
+from bailiwick.delivery.watch import WATCHER, DegradationWatch
+from bailiwick.domains.model import DomainRevision
+from bailiwick.errors import NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
 from bailiwick.registry.model import ModelVersion
 from bailiwick.storage.database import Database
-from bailiwick.storage.ids import new_id
-from bailiwick.traffic.model import SLOTS, TrafficPlan
+from bailiwick.traffic.model import SLOTS, Shadow, TrafficPlan
 from bailiwick.traffic.service import TrafficService
-from bailiwick.traffic.weights import check_weights, percent, share_weights
-
-_SHIFTABLE = {DeploymentStatus.DEPLOYED, DeploymentStatus.PROMOTED, DeploymentStatus.REPLACED}
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gates say about a version, before anything is done."""
-
-    version: ModelVersion
-    gates: tuple[GateResult, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Every gate passed."""
-        return all(gate.passed for gate in self.gates)
-
-    @property
-    def reason(self) -> str:
-        """In one line."""
-        return explain(self.gates)
 
 
 class DeliveryService:
@@ -51,7 +38,13 @@ class DeliveryService:
         versions: the registered version of an id; raises `NotFound`.
         versions_of: every registered version of a domain, newest first.
         domains: the current revision of a domain; raises `NotFound`.
-        check_artefact: called with a version before it is deployed; raises when it could not be loaded.
+        check_artefact: called before a version is deployed; raises when its artefact is not what was registered.
+        environment: whose gate policies are asked.
+        live: live numbers, for gates and for the watch; None: there are none, and nothing is watched.
+        compare: two versions on the same test rows; None: nobody can.
+        authors: who made a version: they cannot approve it.
+        announce: called inside the unit of each rollback, to write what others are told; it must not raise.
+        on_removed: stops whatever else sends users to a version that is rolled back.
     """
 
     def __init__(
@@ -64,15 +57,32 @@ class DeliveryService:
         versions_of: Callable[[str], Sequence[ModelVersion]],
         domains: Callable[[str], DomainRevision],
         check_artefact: Callable[[ModelVersion], object] | None = None,
+        *,
+        environment: str = "production",
+        live: Live | None = None,
+        compare: Compare | None = None,
+        authors: Callable[[ModelVersion], Iterable[str]] = lambda _: (),
+        announce: Announce | None = None,
+        on_removed: Removed | None = None,
     ) -> None:
         self._database = database
-        self._audit = audit
         self._clock = clock
         self._traffic = traffic
+        self._on_removed = on_removed
         self._versions = versions
         self._versions_of = versions_of
-        self._domains = domains
-        self._check_artefact = check_artefact
+        self.policies = GatePolicies(database, audit, clock, environment, domains)
+        records = self._records = DeploymentRecords(traffic, audit, clock)
+        self._judge = Judge(traffic, self.policies, clock, versions, domains, live, compare)
+        self._deploying = Deploying(traffic, records, self._judge, self.policies, clock, domains, check_artefact)
+        self._approving = Approving(database, clock, traffic, records, self._judge, self._deploying, authors)
+        self._shifting = Shifting(traffic, records, self.policies, clock)
+        self._rolling_back = RollingBack(traffic, records, audit, clock, announce, on_removed)
+        self._watch = (
+            None
+            if live is None
+            else DegradationWatch(database, traffic, self.policies, live, self._rolling_back, self._is_governed)
+        )
 
     def find(self, name: str) -> ModelVersion:
         """The version of that id, or the newest version of the domain of that id.
@@ -100,8 +110,7 @@ class DeliveryService:
             NotFound: the domain or the version does not exist.
             InvalidInput: the version belongs to another domain.
         """
-        model_version = self._version(domain, version)
-        return Verdict(model_version, judge(model_version.metrics, self._domains(domain).domain.thresholds))
+        return self._judge.judge(domain, version)
 
     def deploy(
         self,
@@ -111,6 +120,7 @@ class DeliveryService:
         share: int = SLOTS,
         actor: Actor,
         force: bool = False,
+        break_glass: bool = False,
         expected_revision: int | None = None,
     ) -> Deployment:
         """Give a version a share of the traffic, if the gates allow it.
@@ -120,47 +130,83 @@ class DeliveryService:
             version: a registered version.
             share: basis points; the versions that serve now keep the rest, in their proportions.
             actor: who does it; forcing needs the reason.
-            force: deploy although a gate does not pass.
+            force: deploy although a gate does not pass. Whoever must agree is asked all the same.
+            break_glass: deploy although the domain is frozen; needs the reason.
             expected_revision: of the plan that the caller decided on; None: whatever is in force.
 
         Returns:
-            The deployment: ``deployed``, or ``held`` with the gates that say why. A held one is recorded too.
+            The deployment: ``deployed``; ``waiting`` where people must agree first; or ``held``, with the gates that
+            say why. All are recorded.
 
         Raises:
             NotFound: the domain or the version does not exist.
             InvalidInput: the version belongs to another domain, the share is out of bounds or leaves a rest to nobody,
                 or it is forced without a reason.
-            Conflict: the version already has this share, its artefact is damaged, the domain is archived, or somebody
-                changed the plan since ``expected_revision``.
+            Conflict: the version already has this share or waits for approval already, its artefact is damaged, the
+                domain is archived, or somebody changed the plan since ``expected_revision``, or the policy meanwhile.
+            PolicyDenied: the domain is frozen.
         """
-        if force and not (actor.reason or "").strip():
-            raise InvalidInput("forcing a deployment needs a reason", what="reason", remedy="say why with --reason")
-        verdict = self.judge(domain, version)
-        if verdict.passed or force:
-            self._require_servable(domain, verdict.version)
-        with self._traffic.changing() as connection:
-            newest = self._traffic.newest(connection, domain)
-            present = newest.plan.weights if newest else {}
-            weights = share_weights(present, version, share)
-            if not verdict.passed and not force:
-                return self._record(connection, domain, verdict, share, present, None, actor)
-            if weights == present:
-                raise Conflict(f"{version!r} already serves {percent(share)} of {domain!r}", what="version")
-            plan = self._traffic.change(
-                connection,
-                domain,
-                weights,
-                actor=actor,
-                expected_revision=expected_revision,
-                action="traffic.deploy",
-            )
-            # An earlier deployment of the version itself gives way to the one recorded below.
-            staying = plan.weights.keys() - {version}
-            self._settle(connection, domain, present.keys(), staying, actor, leaving=DeploymentStatus.REPLACED)
-            return self._record(connection, domain, verdict, share, present, plan.revision, actor)
+        return self._deploying.deploy(
+            domain,
+            version,
+            share,
+            actor,
+            force=force,
+            break_glass=break_glass,
+            expected_revision=expected_revision,
+        )
+
+    def deployment(self, id: str) -> Deployment:
+        """One deployment, with what people said of it.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        return self._approving.get(id)
+
+    def waiting(self, domain: str | None = None) -> Sequence[Deployment]:
+        """Deployments that wait for approval, oldest first."""
+        with self._database.read() as connection:
+            return store.waiting(connection, domain)
+
+    def approve(self, id: str, *, actor: Actor, break_glass: bool = False) -> Deployment:
+        """Agree to a deployment that waits; it is deployed once enough people have.
+
+        The approval holds for the artefact and the gate policy that were asked about, and the gates are asked again:
+        where any of it has changed, or the time is over, the request becomes ``voided`` and nothing is deployed.
+
+        Args:
+            id: of the deployment.
+            actor: who agrees: neither who asked nor who trained the version.
+            break_glass: deploy although the domain is frozen; needs the reason.
+
+        Returns:
+            The deployment: ``waiting`` for more, ``deployed``, or ``voided`` with its ``outcome``.
+
+        Raises:
+            NotFound: there is none of that id.
+            Conflict: it does not wait, the actor has agreed before, or the version cannot be served (any more).
+            PolicyDenied: the actor is one of the authors or nobody, or the domain is frozen.
+        """
+        return self._approving.approve(id, actor, break_glass=break_glass)
+
+    def reject(self, id: str, *, actor: Actor) -> Deployment:
+        """Refuse a deployment that waits. Who asked for it may do so too.
+
+        Raises:
+            NotFound: there is none of that id.
+            Conflict: it does not wait.
+        """
+        return self._approving.reject(id, actor)
 
     def shift(
-        self, domain: str, weights: Mapping[str, int], *, actor: Actor, expected_revision: int | None = None
+        self,
+        domain: str,
+        weights: Mapping[str, int],
+        *,
+        actor: Actor,
+        expected_revision: int | None = None,
+        break_glass: bool = False,
     ) -> TrafficPlan:
         """Give versions that are or were in service new weights, in basis points; what is not named gets nothing.
 
@@ -168,23 +214,19 @@ class DeliveryService:
             NotFound: nothing is deployed in the domain.
             InvalidInput: the weights are malformed or do not sum to 100 %.
             Conflict: a version was never deployed here or was rolled back, or the plan has changed meanwhile.
+            PolicyDenied: the domain is frozen, and the newest version would not merely get less.
         """
-        wanted = check_weights(weights)
-        with self._traffic.changing() as connection:
-            present = self._present(connection, domain)
-            self._require_deployed(connection, domain, wanted.keys() - present.weights.keys())
-            plan = self._traffic.change(connection, domain, wanted, actor=actor, expected_revision=expected_revision)
-            self._settle(
-                connection,
-                domain,
-                present.weights.keys(),
-                plan.weights.keys(),
-                actor,
-                leaving=DeploymentStatus.REPLACED,
-            )
-        return plan
+        return self._shifting.shift(domain, weights, actor, expected_revision, break_glass)
 
-    def share(self, domain: str, share: int, *, actor: Actor, expected_revision: int | None = None) -> TrafficPlan:
+    def share(
+        self,
+        domain: str,
+        share: int,
+        *,
+        actor: Actor,
+        expected_revision: int | None = None,
+        break_glass: bool = False,
+    ) -> TrafficPlan:
         """Give the newest version in service this share, in basis points; the others keep the rest, in proportion.
 
         Raises:
@@ -192,23 +234,16 @@ class DeliveryService:
             InvalidInput: the share is out of bounds, or only one version is in service.
             Conflict: the plan has changed since ``expected_revision``.
         """
-        with self._traffic.changing() as connection:
-            present = self._present(connection, domain)
-            newest = _latest_in_service(present, store.latest_by_version(connection, domain))
-            weights = share_weights(present.weights, newest, share)
-            plan = self._traffic.change(connection, domain, weights, actor=actor, expected_revision=expected_revision)
-            self._settle(
-                connection,
-                domain,
-                present.weights.keys(),
-                plan.weights.keys(),
-                actor,
-                leaving=DeploymentStatus.REPLACED,
-            )
-        return plan
+        return self._shifting.share(domain, share, actor, expected_revision, break_glass)
 
     def promote(
-        self, domain: str, version: str | None = None, *, actor: Actor, expected_revision: int | None = None
+        self,
+        domain: str,
+        version: str | None = None,
+        *,
+        actor: Actor,
+        expected_revision: int | None = None,
+        break_glass: bool = False,
     ) -> TrafficPlan:
         """Give one of the versions in service the whole traffic.
 
@@ -217,195 +252,159 @@ class DeliveryService:
             version: default: the one that was deployed last, of those in service.
             actor: who does it.
             expected_revision: of the plan that the caller decided on; None: whatever is in force.
+            break_glass: do it although the domain is frozen; needs the reason.
 
         Raises:
             NotFound: nothing is deployed in the domain.
+            PolicyDenied: the domain is frozen.
             Conflict: the version is not in service or already has everything, or the plan has changed meanwhile.
         """
+        return self._shifting.promote(domain, version, actor, expected_revision, break_glass)
+
+    def shadow(
+        self,
+        domain: str,
+        version: str | None,
+        *,
+        share: int = SLOTS,
+        actor: Actor,
+        expected_revision: int | None = None,
+    ) -> TrafficPlan:
+        """Let a version answer copies of requests in the background, unseen; it needs no gate, for it serves nobody.
+
+        Args:
+            domain: where.
+            version: a registered version of the domain; None: nobody any more.
+            share: basis points of the requests that are copied.
+            actor: who does it.
+            expected_revision: of the plan that the caller decided on; None: whatever is in force.
+
+        Raises:
+            NotFound: nothing is deployed in the domain, or the version does not exist.
+            InvalidInput: the version belongs to another domain, or the share is out of bounds.
+            Conflict: the version serves everybody already, its artefact is damaged, the domain is archived, or the
+                plan has changed meanwhile.
+        """
+        cast = None
+        if version is not None:
+            self._deploying.require_servable(domain, self._judge.version(domain, version))
+            cast = Shadow(version, share)
         with self._traffic.changing() as connection:
-            present = self._present(connection, domain)
-            latest = store.latest_by_version(connection, domain)
-            chosen = version or _latest_in_service(present, latest)
-            if chosen not in present.weights:
-                raise Conflict(
-                    f"{chosen!r} is not in service in {domain!r}",
-                    what="version",
-                    requested=chosen,
-                    allowed=list(present.weights),
-                    remedy="deploy it first",
-                )
-            if present.weights[chosen] == SLOTS:
-                raise Conflict(f"{chosen!r} already serves all of {domain!r}", what="version", requested=chosen)
-            plan = self._traffic.change(
-                connection,
-                domain,
-                {chosen: SLOTS},
-                actor=actor,
-                expected_revision=expected_revision,
-                action="traffic.promote",
-            )
-            self._settle(
-                connection,
-                domain,
-                present.weights.keys(),
-                plan.weights.keys(),
-                actor,
-                leaving=DeploymentStatus.REPLACED,
-            )
-            if chosen in latest:
-                self._set_status(connection, latest[chosen], DeploymentStatus.PROMOTED, actor)
-        return plan
+            present_plan(self._traffic, connection, domain)
+            return self._traffic.cast(connection, domain, cast, actor=actor, expected_revision=expected_revision)
 
     def rollback(self, domain: str, *, actor: Actor, expected_revision: int | None = None) -> Rollback:
         """Take the newcomer out: bring back the last plan that did not serve it. Again: go further back.
 
-        It needs nothing but the database: no gate, no registry, no cache.
+        It needs nothing but the database: no gate, no registry, no cache. Experiments that send users to the newcomer
+        are paused in the same transaction.
 
         Raises:
             NotFound: nothing is deployed in the domain.
             Conflict: there is nothing to go back to, or the plan has changed since ``expected_revision``.
         """
-        with self._traffic.changing() as connection:
-            present = self._present(connection, domain)
-            target = rollback_target(self._traffic.past(connection, domain))
-            if target is None:
-                raise Conflict(
-                    f"{domain!r} served nothing before {', '.join(present.weights)}",
-                    what="domain",
-                    requested=domain,
-                    remedy="deploy another version, or archive the domain",
-                )
-            plan = self._traffic.restore(
-                connection, domain, target.plan.revision, actor=actor, expected_revision=expected_revision
-            )
-            self._settle(
-                connection,
-                domain,
-                present.weights.keys(),
-                plan.weights.keys(),
-                actor,
-                leaving=DeploymentStatus.ROLLED_BACK,
-            )
-        removed = [version for version in present.weights if version not in plan.weights]
-        return Rollback(domain, removed, target.plan.revision, plan)
+        return self._rolling_back.rollback(domain, actor, expected_revision)
+
+    def watch(self, now: datetime | None = None) -> list[RollbackEvent]:
+        """Look once at young deployments, and take back those that made things worse; void approvals that expired.
+
+        Any process may call it at any time, as often as it likes; `serve` does, in one process of many.
+
+        Args:
+            now: by default the clock's.
+
+        Returns:
+            The rollbacks that it made.
+        """
+        self._approving.expire(Actor(WATCHER))
+        return self._watch.watch(now or self._clock.now()) if self._watch else []
+
+    def degradation(self, id: str) -> tuple[Finding, ...]:
+        """What speaks now for taking a deployment back, changing nothing.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        made = self.deployment(id)
+        return self._watch.judge(made, self._clock.now()) if self._watch else ()
+
+    def rollbacks(self, domain: str | None = None, *, limit: int = 100) -> Sequence[RollbackEvent]:
+        """Rollbacks of a domain or of all, newest first, by hand and automatic."""
+        with self._database.read() as connection:
+            return rollback_store.listed(connection, domain, limit)
+
+    def served_at(self, domain: str, instant: datetime) -> Sequence[ServedVersion]:
+        """What served a domain at an instant: versions, shares, deployments with who approved them, artefacts.
+
+        Empty before the first plan. It is one indexed read of the plan, and one of the deployments behind it.
+        """
+        record = self._traffic.plan_at(domain, instant)
+        if record is None:
+            return []
+        with self._database.read() as connection:
+            made = store.latest_by_version(connection, domain, record.plan.revision)
+        return [
+            ServedVersion(domain, version, share, record.at, record.plan.revision, record.actor, made.get(version))
+            for version, share in record.plan.weights.items()
+        ]
 
     def history(self, domain: str | None = None, *, limit: int = 100) -> Sequence[Deployment]:
         """Deployments of a domain or of all, newest first, the held ones included."""
         with self._database.read() as connection:
             return store.listed(connection, domain, limit)
 
-    def _version(self, domain: str, version: str) -> ModelVersion:
-        found = self._versions(version)
-        if found.domain != domain:
-            raise InvalidInput(
-                f"{version!r} is a version of {found.domain!r}, not of {domain!r}",
-                what="version",
-                requested=version,
-                remedy=f"list the versions of {domain!r} with `bailiwick model list`",
-            )
-        return found
-
-    def _require_servable(self, domain: str, version: ModelVersion) -> None:
-        """A draft may be given its version before it is activated; what is archived was taken out of service."""
-        if self._domains(domain).lifecycle is Lifecycle.ARCHIVED:
-            raise Conflict(
-                f"the domain {domain!r} is archived: nothing is served there",
-                what="domain",
-                requested=domain,
-                remedy=f"bring it back first with `bailiwick domain activate {domain}`",
-            )
-        if self._check_artefact is not None:
-            self._check_artefact(version)
-
-    def _present(self, connection: Connection, domain: str) -> TrafficPlan:
-        newest = self._traffic.newest(connection, domain)
-        if newest is None:
-            raise NotFound(
-                f"nothing is deployed in {domain!r}",
-                what="domain",
-                requested=domain,
-                remedy=f"deploy its newest version with `bailiwick deploy {domain}`",
-            )
-        return newest.plan
-
-    def _require_deployed(self, connection: Connection, domain: str, versions: set[str]) -> None:
-        """Traffic goes only to what has passed the gates or was forced past them."""
-        latest = store.latest_by_version(connection, domain)
-        for version in sorted(versions):
-            if version not in latest or latest[version].status not in _SHIFTABLE:
-                state = "was rolled back from" if version in latest else "is not deployed in"
-                raise Conflict(
-                    f"{version!r} {state} {domain!r}",
-                    what="version",
-                    requested=version,
-                    remedy=f"pass it through the gates with `bailiwick deploy {version} --share 1%`",
-                )
-
-    def _record(
+    def admit(
         self,
         connection: Connection,
-        domain: str,
         verdict: Verdict,
         share: int,
         present: Mapping[str, int],
         plan_revision: int | None,
         actor: Actor,
     ) -> Deployment:
-        now = self._clock.now()
-        version = verdict.version.id
-        others = {name: weight for name, weight in present.items() if name != version}
-        made = Deployment(
-            id=new_id("deployment", now),
-            domain=domain,
-            version=version,
-            previous=max(others, key=lambda name: others[name]) if others else None,
-            status=DeploymentStatus.HELD if plan_revision is None else DeploymentStatus.DEPLOYED,
-            share=share,
-            gates=verdict.gates,
-            forced=plan_revision is not None and not verdict.passed,
-            plan_revision=plan_revision,
-            at=now,
-            actor=actor.name,
-            reason=actor.reason,
-            changed_at=now,
-            changed_by=actor.name,
-        )
-        store.add(connection, made)
-        action = "hold" if plan_revision is None else "force" if made.forced else "deploy"
-        after = {"version": version, "share": share, "gates": verdict.reason}
-        self._audit.record(connection, actor, f"deployment.{action}", f"deployment:{made.id}", after=after)
-        return made
+        """Record the deployment of a version by a rollout, which makes the plans itself; held without a plan."""
+        status = DeploymentStatus.HELD if plan_revision is None else DeploymentStatus.DEPLOYED
+        return self._records.add(connection, verdict, status, share, present, actor, plan_revision=plan_revision)
 
-    def _settle(
+    def conclude(
         self,
         connection: Connection,
         domain: str,
-        before: Set[str],
-        after: Set[str],
-        actor: Actor,
         *,
-        leaving: DeploymentStatus,
+        leaving: str,
+        status: DeploymentStatus,
+        promoted: str | None,
+        actor: Actor,
     ) -> None:
-        """Say of each deployment whose version left or came back what became of it."""
+        """Say of the deployments of a rollout that has ended what became of them.
+
+        Where the version was rolled back, experiments that send users to it are paused, as by `rollback`.
+
+        Args:
+            connection: of the unit that ends it.
+            domain: of the rollout.
+            leaving: the version that no longer serves.
+            status: why.
+            promoted: the version that won the whole traffic.
+            actor: who ended it.
+        """
         latest = store.latest_by_version(connection, domain)
-        for version in sorted((before - after) & latest.keys()):
-            self._set_status(connection, latest[version], leaving, actor)
-        for version in sorted((after - before) & latest.keys()):
-            self._set_status(connection, latest[version], DeploymentStatus.DEPLOYED, actor)
+        if leaving in latest:
+            self._records.set_status(connection, latest[leaving], status, actor)
+        if promoted is not None and promoted in latest:
+            self._records.set_status(connection, latest[promoted], DeploymentStatus.PROMOTED, actor)
+        if status is DeploymentStatus.ROLLED_BACK and self._on_removed:
+            self._on_removed(connection, domain, {leaving}, actor)
 
-    def _set_status(self, connection: Connection, changed: Deployment, status: DeploymentStatus, actor: Actor) -> None:
-        store.set_status(connection, changed.id, status, self._clock.now(), actor.name)
-        self._audit.record(
-            connection,
-            actor,
-            f"deployment.{status.value}",
-            f"deployment:{changed.id}",
-            before={"status": changed.status.value},
-            after={"status": status.value},
-        )
+    def require_servable(self, domain: str, version: ModelVersion) -> None:
+        """Refuse what could not be served.
 
+        Raises:
+            Conflict: the domain is archived, or the artefact is not what was registered.
+        """
+        self._deploying.require_servable(domain, version)
 
-def _latest_in_service(plan: TrafficPlan, latest: Mapping[str, Deployment]) -> str:
-    """The version that was deployed last, of those that serve; ``latest`` is in the order of deployment."""
-    serving = [version for version in latest if version in plan.weights]
-    return serving[-1] if serving else next(reversed(plan.weights))
+    def _is_governed(self, domain: str) -> bool:
+        """A canary rollout decides over its own rollback."""
+        with self._database.read() as connection:
+            return rollout_store.active_of(connection, domain) is not None

@@ -15,7 +15,7 @@ from bailiwick.statistics.calibration import (
     log_loss,
     reliability_bins,
 )
-from bailiwick.statistics.proportion import wilson_interval
+from bailiwick.statistics.proportions import wilson_interval
 
 
 def measure(probabilities: NDArray[np.float64], labels: Sequence[str], truth: Sequence[str]) -> Quality:

@@ -12,6 +12,7 @@ from bailiwick.statistics.confidence_sequence import Watch
 from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.score import Support
 
+_NOTHING = Sketch.of([])
 _ONE = Sketch.of([1.0]).buckets[0]
 
 
@@ -21,7 +22,7 @@ class Totals:
 
     epochs: int
     moments: Mapping[tuple[str, str], tuple[UnitMoments, ...]]
-    sketches: Mapping[tuple[str, str], Sketch]
+    sketches: Mapping[tuple[str, str], tuple[Sketch, ...]]
 
     def of(self, metric: str, arm: str) -> tuple[UnitMoments, ...]:
         """The moments per epoch; empty ones where the arm had no unit."""
@@ -31,13 +32,14 @@ class Totals:
         """The moments over all epochs together."""
         return sum(self.of(metric, arm), UnitMoments())
 
-    def sketch(self, metric: str, arm: str) -> Sketch:
-        """Of all single values."""
-        return self.sketches.get((metric, arm), Sketch.of([]))
+    def sketches_of(self, metric: str, arm: str) -> tuple[Sketch, ...]:
+        """Of all single values, per epoch."""
+        return self.sketches.get((metric, arm), (_NOTHING,) * self.epochs)
 
     def support(self, metric: str, arms: Sequence[str]) -> Support:
         """Which values the metric was seen to take."""
-        buckets = {int(bucket) for arm in arms for bucket in self.sketch(metric, arm).buckets}
+        seen = [sketch for arm in arms for sketch in self.sketches_of(metric, arm)]
+        buckets = {int(bucket) for sketch in seen for bucket in sketch.buckets}
         if buckets <= {0, int(_ONE)}:
             return Support.BINARY
         return Support.NON_NEGATIVE if min(buckets) >= 0 else Support.REAL
@@ -51,12 +53,21 @@ def lay_out(totals: Sequence[ArmTotals], epochs: int) -> Totals:
         if 1 <= each.epoch <= epochs:
             key = (each.metric, each.arm)
             moments.setdefault(key, [UnitMoments()] * epochs)[each.epoch - 1] = each.moments
-            sketches.setdefault(key, []).append(each.sketch)
+            sketches.setdefault(key, [_NOTHING] * epochs)[each.epoch - 1] = each.sketch
     return Totals(
         epochs,
         {key: tuple(each) for key, each in moments.items()},
-        {key: Sketch.merged(each) for key, each in sketches.items()},
+        {key: tuple(each) for key, each in sketches.items()},
     )
+
+
+def epoch_share(number: int) -> float:
+    """The part of an error that an epoch gets where epochs are tested one by one; all parts together are 1.
+
+    >>> round(sum(epoch_share(number) for number in range(1, 10_000)), 3), epoch_share(1)
+    (1.0, 0.6666666666666666)
+    """
+    return 2 / 3 if number == 1 else 1 / 3 / (number * (number - 1))
 
 
 def watch_of(carried: Carried | None) -> Watch:

@@ -28,8 +28,22 @@ class MetricPast:
         measured = {each.metric for each in self._metrics.summary(domain, now - SPAN, now)}
         return frozenset(measured | {each.metric for each in self._metrics.feedback_summary(domain, now - SPAN, now)})
 
-    def history(self, domain: str, metric: str) -> MetricHistory | None:
-        """A metric's moments, and the domain's requests per day; None where there are too few values to tell."""
+    def history(self, domain: str, metric: str, unit: str = "user") -> MetricHistory | None:
+        """How a metric varied from unit to unit, and how many units a day; None where there are too few to tell.
+
+        Where the log does not name users, or the experiment divides something else, each request counts as a unit.
+        """
+        past = None
+        if unit == "user":
+            past = self._metrics.experiments.past_units(domain, metric, self._clock.now() - SPAN)
+        if past is None or past.moments.units < _FEWEST_VALUES:
+            return self._of_requests(domain, metric)
+        moments = past.moments
+        days = max(past.span / timedelta(days=1), _SHORTEST_SPAN_DAYS)
+        deviation = math.sqrt(moments.variance_of_mean * moments.units)
+        return MetricHistory(moments.mean, deviation, int(moments.count), moments.units / days, distinct=True)
+
+    def _of_requests(self, domain: str, metric: str) -> MetricHistory | None:
         now = self._clock.now() + timedelta(seconds=1)
         count, total, squares = self._moments(domain, metric)
         if count < _FEWEST_VALUES:

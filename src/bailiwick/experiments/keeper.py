@@ -19,13 +19,19 @@ from bailiwick.experiments.model import Conclusion, Experiment, Kind, State, Ver
 from bailiwick.experiments.report import Report
 from bailiwick.experiments.service import ExperimentService
 from bailiwick.governance.audit import Actor
-from bailiwick.traffic.model import SLOTS
+from bailiwick.traffic.model import SLOTS, TrafficPlan
 from bailiwick.traffic.service import TrafficService
 
 IN_SERVICE = "already in service"
 """What stands in place of a deployment where the winner served everybody before."""
 
 _log = logging.getLogger(__name__)
+
+
+def stranger_of(experiment: Experiment, plan: TrafficPlan | None) -> str | None:
+    """A version that serves and is no arm: the winner is not known to be better than it."""
+    compared = {arm.version for arm in experiment.arms}
+    return next((version for version in (plan.weights if plan else ()) if version not in compared), None)
 
 
 class ExperimentKeeper:
@@ -76,7 +82,8 @@ class ExperimentKeeper:
         """
         report = self._analyst.report(id)
         conclusion = self.conclusion(report, actor, winner, verdict)
-        concluded = self._experiments.conclude(id, conclusion, actor=actor, revision=revision)
+        seen = report.experiment.revision if revision is None else revision
+        concluded = self._experiments.conclude(id, conclusion, actor=actor, revision=seen)
         wanted = concluded.design.rule.deploy if deploy is None else deploy
         return self.deploy(id, actor=actor) if wanted and conclusion.verdict is Verdict.SHIP else concluded
 
@@ -86,7 +93,8 @@ class ExperimentKeeper:
         A deployment that the gates hold is written down like one that they let pass; traffic is then as it was.
 
         Raises:
-            Conflict: it has no winner with a version, or its winner was deployed already.
+            Conflict: it has no winner with a version, its winner was deployed already, or something else was deployed
+                since it began, with which the winner was never compared.
         """
         experiment = self._experiments.get(id)
         conclusion = experiment.conclusion
@@ -103,7 +111,15 @@ class ExperimentKeeper:
         plan = self._traffic.plan(experiment.design.domain)
         if plan is not None and plan.weights.get(version) == SLOTS:
             return self._experiments.deployed(id, IN_SERVICE, actor=actor)
-        made = self._delivery.deploy(experiment.design.domain, version, actor=actor)
+        if stranger := stranger_of(experiment, plan):
+            raise Conflict(
+                f"{stranger!r} was deployed since {id!r} began; its winner {version!r} was never compared with that",
+                what="version",
+                requested=version,
+                remedy=f"compare the two, or replace it all the same: bailiwick deploy {version}",
+            )
+        revision = plan.revision if plan else None
+        made = self._delivery.deploy(experiment.design.domain, version, actor=actor, expected_revision=revision)
         held = " (held by the gates)" if made.status is DeploymentStatus.HELD else ""
         return self._experiments.deployed(id, f"{made.id}{held}", actor=actor)
 
@@ -172,6 +188,10 @@ class ExperimentKeeper:
     def _attend(self, experiment: Experiment, actor: Actor) -> str | None:
         if experiment.state is State.CONCLUDED:
             return self._finish(experiment, actor)
+        if not self._experiments.is_served(experiment):
+            because = Actor(actor.name, actor.request_id, f"{experiment.design.domain} is not served any more")
+            self._experiments.pause(experiment.id, actor=because, revision=experiment.revision)
+            return "paused: its domain is not served any more"
         rule = experiment.design.rule
         if not rule.automatic and experiment.design.kind is not Kind.BANDIT:
             return None
@@ -195,6 +215,9 @@ class ExperimentKeeper:
         due = conclusion is not None and conclusion.automatic and experiment.design.rule.deploy
         if not due or conclusion is None or conclusion.verdict is not Verdict.SHIP or conclusion.deployment is not None:
             return None
+        if stranger := stranger_of(experiment, self._traffic.plan(experiment.design.domain)):
+            self._experiments.deployed(experiment.id, f"left alone: {stranger} was deployed meanwhile", actor=actor)
+            return f"left {stranger} alone, which was deployed meanwhile"
         finished = self.deploy(experiment.id, actor=actor)
         assert finished.conclusion is not None, "it is concluded"
         return f"deployed {conclusion.winner}: {finished.conclusion.deployment}"

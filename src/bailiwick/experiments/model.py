@@ -175,14 +175,14 @@ class PowerCheck:
     """How long the experiment needs, from the primary metric's recent history.
 
     Args:
-        mean, deviation: of the metric's values over the last weeks.
-        per_day: units that would take part per day. One request counts as one unit, which errs on the slow side
-            where users ask often.
+        mean, deviation: of the metric over the last weeks, and of one unit's value.
+        per_day: units that would take part per day.
         effect: the minimum effect, in the metric's unit.
         planned_units: over all arms.
         days: until then; None where there is no traffic to tell from.
         within: the maximum duration suffices.
         detectable: the effect that the maximum duration could find with the same power; None without traffic.
+        distinct: units are distinct users of the log; else each request counts as one.
     """
 
     metric: str
@@ -196,6 +196,7 @@ class PowerCheck:
     days: float | None
     within: bool
     detectable: float | None
+    distinct: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,21 @@ _MOST_UNITS = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class MetricHistory:
-    """What a metric showed lately: moments of its single values, and how many units would take part per day."""
+    """What a metric showed lately.
+
+    Args:
+        mean: of all values.
+        deviation: of one unit's value.
+        values: how many values that rests on.
+        per_day: units that gave a value, per day.
+        distinct: units are distinct users; else each request counts as one.
+    """
 
     mean: float
     deviation: float
     values: int
     per_day: float
+    distinct: bool = False
 
 
 def critical_value(level: float) -> float:
@@ -112,6 +121,7 @@ def check_power(design: ExperimentDesign, history: MetricHistory) -> PowerCheck:
         days=days,
         within=within,
         detectable=detectable_effect(reachable, history.deviation, spread, level, design.power) if reachable else None,
+        distinct=history.distinct,
     )
 
 

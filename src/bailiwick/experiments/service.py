@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -10,7 +10,8 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from bailiwick.clock import Clock
-from bailiwick.errors import Conflict, InvalidInput
+from bailiwick.domains.model import DomainRevision, Lifecycle
+from bailiwick.errors import Conflict, InvalidInput, NotFound
 from bailiwick.experiments import plans, store
 from bailiwick.experiments.design import check_design, check_versions
 from bailiwick.experiments.history import SPAN, MetricPast
@@ -25,6 +26,7 @@ from bailiwick.experiments.model import (
 )
 from bailiwick.experiments.planning import WITHOUT_HISTORY, check_power, require_reachable
 from bailiwick.governance.audit import Actor, AuditTrail
+from bailiwick.metrics.experiment_totals import Covariates
 from bailiwick.metrics.service import MetricsService
 from bailiwick.storage.database import Database
 from bailiwick.traffic.model import Arm
@@ -39,7 +41,7 @@ class ExperimentService:
         traffic: places what runs; nobody else places experiments.
         metrics: shows how the primary metric varied lately, and joins feedback to exposures.
         version_domain: the domain of a registered version; None where there is no such version.
-        check_domain: raises `NotFound` where there is no such domain.
+        domains: the current revision of a domain; raises `NotFound`.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class ExperimentService:
         traffic: TrafficService,
         metrics: MetricsService,
         version_domain: Callable[[str], str | None],
-        check_domain: Callable[[str], object],
+        domains: Callable[[str], DomainRevision],
     ) -> None:
         self._database = database
         self._audit = audit
@@ -59,7 +61,7 @@ class ExperimentService:
         self._metrics = metrics
         self._past = MetricPast(metrics, clock)
         self._version_domain = version_domain
-        self._check_domain = check_domain
+        self._domains = domains
 
     def get(self, id: str) -> Experiment:
         """One experiment.
@@ -86,7 +88,7 @@ class ExperimentService:
         Raises:
             InvalidInput: the history says that it cannot work at all.
         """
-        history = self._past.history(design.domain, design.primary.metric)
+        history = self._past.history(design.domain, design.primary.metric, design.unit)
         return check_power(design, history) if history else None
 
     def create(self, design: ExperimentDesign, *, actor: Actor, force: bool = False) -> Experiment:
@@ -105,7 +107,7 @@ class ExperimentService:
         reason = (actor.reason or "").strip()
         if force and not reason:
             raise InvalidInput("forcing an experiment needs a reason", what="reason", remedy="say why with --reason")
-        self._check_domain(design.domain)
+        self._domains(design.domain)
         known = self._past.known(design.domain) | (set(design.metrics) if force else set())
         check_design(design, versions=self._versions(design.arms), metrics=known)
         power = self.power(design)
@@ -134,20 +136,29 @@ class ExperimentService:
         Raises:
             NotFound: there is no such experiment, or its domain is gone.
             InvalidInput: a version is gone.
-            Conflict: it is no draft, the layer has no room, or the fleet's holdout is smaller than the design asks for.
+            Conflict: it is no draft, its domain is archived, the layer has no room, or the fleet's holdout is smaller
+                than the design asks for.
         """
         design = self.get(id).design
-        self._check_domain(design.domain)
+        self._require_served(design)
         check_versions(design.arms, design.domain, self._versions(design.arms))
         after_step(id, self.get(id).state, Step.START)
-        self._agree_with_metrics(design)
+        covariates = self._covariates(design)
         with self._changing(id, Step.START, revision) as (connection, present):
             self._require_holdout(design)
             now = self._clock.now()
+            window = timedelta(hours=design.feedback_hours)
+            self._metrics.experiments.agree(connection, id, window, covariates)
             slots = self._traffic.reserve(connection, design.domain, design.layer, id, design.coverage)
             self._traffic.place(connection, plans.first_plan(present, slots), actor=actor)
             changed = replace(present, started_at=now, epochs=(plans.first_epoch(present, now),))
-            return self._save(connection, Step.START, present, changed, actor)
+            agreed = {
+                "feedback_hours": design.feedback_hours,
+                "covariates": None
+                if covariates is None
+                else {"units": len(covariates.means), "since": covariates.since.isoformat()},
+            }
+            return self._save(connection, Step.START, present, changed, actor, agreed)
 
     def pause(self, id: str, *, actor: Actor, revision: int | None = None) -> Experiment:
         """Expose nobody for now. The layer's slots become free for others; what came in is kept.
@@ -163,13 +174,43 @@ class ExperimentService:
         """Go on with the same units in the same arms.
 
         Raises:
-            Conflict: it is not paused, or its slots were taken by another experiment meanwhile.
+            NotFound: its domain is gone.
+            InvalidInput: a version is gone.
+            Conflict: it is not paused, its domain is archived, or its slots were taken by another experiment meanwhile.
         """
+        present = self.get(id)
+        self._require_served(present.design)
+        arms = present.present.arms if present.present else present.design.arms
+        check_versions(arms, present.design.domain, self._versions(arms))
         with self._changing(id, Step.RESUME, revision) as (connection, present):
             placed = self._traffic.placed(connection, id)
             assert placed is not None, "what is paused was placed once"
             self._traffic.place(connection, replace(placed.plan, overrides=present.overrides), actor=actor)
             return self._save(connection, Step.RESUME, present, present, actor)
+
+    def pause_arms(self, connection: Connection, domain: str, versions: Set[str], *, actor: Actor) -> Sequence[str]:
+        """Pause whatever sends users of a domain to one of these versions, in the caller's unit; the ids.
+
+        The unit is one of `TrafficService.changing`, so that the gateways hear of it.
+        """
+        because = replace(actor, reason=actor.reason or f"{', '.join(sorted(versions))} was taken out of service")
+        paused = []
+        for plan in self._traffic.running(connection, domain):
+            if not versions & {arm.version for arm in plan.arms}:
+                continue
+            present = store.lock(connection, plan.experiment)
+            assert present is not None, "what is placed was created"
+            self._traffic.withdraw(connection, present.id, actor=because)
+            self._save(connection, Step.PAUSE, present, present, because)
+            paused.append(present.id)
+        return paused
+
+    def is_served(self, experiment: Experiment) -> bool:
+        """Whether its domain is there and not archived."""
+        try:
+            return self._domains(experiment.design.domain).lifecycle is not Lifecycle.ARCHIVED
+        except NotFound:
+            return False
 
     def reweight(self, id: str, weights: Mapping[str, int], *, actor: Actor, revision: int | None = None) -> Experiment:
         """Give the arms new shares, in basis points. Opens an epoch.
@@ -257,13 +298,16 @@ class ExperimentService:
             return self._save(connection, Step.DEPLOY, present, changed, actor)
 
     def archive(self, id: str, *, actor: Actor, revision: int | None = None) -> Experiment:
-        """Put it out of sight: a draft that is not wanted, or what is concluded. Its history stays.
+        """Put it out of sight: a draft that is not wanted, or what is concluded. Its results and its history stay.
+
+        What is known of single units is deleted; the log of exposures goes as it ages.
 
         Raises:
             Conflict: it runs or is paused.
         """
         with self._changing(id, Step.ARCHIVE, revision) as (connection, present):
-            return self._save(connection, Step.ARCHIVE, present, present, actor)
+            forgotten = self._metrics.experiments.forget(connection, id)
+            return self._save(connection, Step.ARCHIVE, present, present, actor, {"units_forgotten": forgotten})
 
     def _open_epoch(self, connection: Connection, present: Experiment, epoch: Epoch, actor: Actor) -> Experiment:
         placed = self._traffic.placed(connection, present.id)
@@ -290,15 +334,27 @@ class ExperimentService:
             yield connection, present
 
     def _save(
-        self, connection: Connection, step: Step, before: Experiment, after: Experiment, actor: Actor
+        self,
+        connection: Connection,
+        step: Step,
+        before: Experiment,
+        after: Experiment,
+        actor: Actor,
+        beside: Mapping[str, object] | None = None,
     ) -> Experiment:
         made = replace(after, state=after_step(before.id, before.state, step), revision=before.revision + 1)
         store.save(connection, made)
-        self._record(connection, step, before, made, actor)
+        self._record(connection, step, before, made, actor, beside)
         return made
 
     def _record(
-        self, connection: Connection, step: Step, before: Experiment | None, after: Experiment, actor: Actor
+        self,
+        connection: Connection,
+        step: Step,
+        before: Experiment | None,
+        after: Experiment,
+        actor: Actor,
+        beside: Mapping[str, object] | None = None,
     ) -> None:
         self._audit.record(
             connection,
@@ -306,20 +362,28 @@ class ExperimentService:
             f"experiment.{step.value}",
             f"experiment:{after.id}",
             before=_audited(before) if before else None,
-            after=_audited(after),
+            after={**_audited(after), **(beside or {})},
         )
 
     def _versions(self, arms: Sequence[Arm]) -> dict[str, str]:
         named = {arm.version: self._version_domain(arm.version) for arm in arms if arm.version is not None}
         return {version: domain for version, domain in named.items() if domain is not None}
 
-    def _agree_with_metrics(self, design: ExperimentDesign) -> None:
-        """Say how long feedback counts, and what is known of the units already. Saying it twice does no harm."""
-        totals = self._metrics.experiments
-        totals.set_feedback_window(design.id, timedelta(hours=design.feedback_hours))
-        if design.unit == "user":
-            now = self._clock.now()
-            totals.set_covariates(design.id, now - SPAN, now, domain=design.domain)
+    def _covariates(self, design: ExperimentDesign) -> Covariates | None:
+        """What is known of the users already; the log knows no other units. Read before anything is locked."""
+        if design.unit != "user":
+            return None
+        now = self._clock.now()
+        return self._metrics.experiments.covariates(now - SPAN, now, domain=design.domain)
+
+    def _require_served(self, design: ExperimentDesign) -> None:
+        if self._domains(design.domain).lifecycle is Lifecycle.ARCHIVED:
+            raise Conflict(
+                f"the domain {design.domain!r} of {design.id!r} is archived: nobody can be exposed there",
+                what="domain",
+                requested=design.domain,
+                remedy=f"bring it back first with `bailiwick domain activate {design.domain}`",
+            )
 
     def _require_holdout(self, design: ExperimentDesign) -> None:
         kept_out = self._traffic.holdout().slots

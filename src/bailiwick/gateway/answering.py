@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bailiwick.backends.model import Call, Operation, UpstreamFailed
-from bailiwick.gateway.model import ModelRequest, Snapshot
+from bailiwick.gateway.model import Meter, ModelRequest, Snapshot
 from bailiwick.gateway.parameters import bounded_body, bounded_response, with_parameters
 from bailiwick.gateway.participants import Participant
 from bailiwick.gateway.pins import Pins
@@ -25,6 +25,7 @@ class Asked:
         targets: what may be asked, in this order.
         unit: who asked; empty where nobody is known.
         ends_s: when the client has waited long enough, by `time.perf_counter`; None: it does not say.
+        meter: what is measured on the way.
     """
 
     request: ModelRequest
@@ -32,6 +33,7 @@ class Asked:
     request_id: str
     unit: str = ""
     ends_s: float | None = None
+    meter: Meter = field(default_factory=Meter)
 
 
 class Answering:
@@ -70,7 +72,8 @@ class Answering:
         """
         last = len(asked.targets) - 1
         for index, target in enumerate(asked.targets):
-            call = _call(asked, target)
+            call = call_of(asked, target)
+            asked.meter.usage = call.usage
             started = time.perf_counter()
             try:
                 document = await target.backend.answer(call)
@@ -94,12 +97,15 @@ class Answering:
         """
         last = len(asked.targets) - 1
         for index, target in enumerate(asked.targets):
-            call = _call(asked, target)
+            call = call_of(asked, target)
+            asked.meter.usage = call.usage
             started, begun = time.perf_counter(), False
             try:
                 # the port promises an iterator; every adapter gives a generator, which has an `aclose`
                 async with aclosing(target.backend.stream(call)) as stream:  # type: ignore[type-var]
                     async for piece in stream:
+                        if not begun:
+                            asked.meter.first_token_s = time.perf_counter() - started
                         begun = True
                         yield target, piece
             except UpstreamFailed:
@@ -120,15 +126,15 @@ class Answering:
         domain, version = target.served.domain.id, target.version
         latency_ms = (time.perf_counter() - started) * 1000
         if failed:
-            self._recorder.record(domain, version, "failed", 1.0)
-            self._recorder.record(domain, version, "latency_ms", latency_ms)
+            self._recorder.record(domain, version, "failed", 1.0, arm=target.arm)
+            self._recorder.record(domain, version, "latency_ms", latency_ms, arm=target.arm)
             self._expose(asked, target, {"latency_ms": latency_ms, "failed": 1.0})
         else:
             self._recorder.served(
                 asked.request_id,
                 domain,
                 version,
-                {"latency_ms": latency_ms, "failed": 0.0},
+                _values(latency_ms, asked.meter),
                 arm=target.arm,
                 exposures=target.exposures,
                 unit=asked.unit,
@@ -154,7 +160,26 @@ class Answering:
             )
 
 
-def _call(asked: Asked, target: Target) -> Call:
+def _values(latency_ms: float, meter: Meter) -> dict[str, float]:
+    """What is observed of an answer. Tokens per second are over the whole answer, the wait for the first included."""
+    values = {"latency_ms": latency_ms, "failed": 0.0}
+    usage = meter.usage
+    if usage.prompt_tokens is not None:
+        values["prompt_tokens"] = usage.prompt_tokens
+    if usage.completion_tokens is not None:
+        values["completion_tokens"] = usage.completion_tokens
+        values["tokens_per_second"] = usage.completion_tokens / max(latency_ms / 1000, 1e-9)
+    if meter.first_token_s is not None:
+        values["time_to_first_token_ms"] = meter.first_token_s * 1000
+    return values
+
+
+def call_of(asked: Asked, target: Target) -> Call:
+    """What is asked of a target: the body inside the domain's bounds.
+
+    Raises:
+        InvalidInput: the request is out of them.
+    """
     domain = target.served.domain
     body = asked.request.body
     if asked.request.operation is not Operation.EMBEDDING:

@@ -31,12 +31,13 @@ from bailiwick.gateway.asgi import (
 )
 from bailiwick.gateway.evaluations import FLAGS, Evaluations
 from bailiwick.gateway.faults import error_body, status_of
-from bailiwick.gateway.model import Served
+from bailiwick.gateway.model import Finished, Meter, ModelRequest, Served, ShadowBackend
 from bailiwick.gateway.participants import Asker
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.requests import parse_feedback, parse_request, timeout_of
+from bailiwick.gateway.shadowing import MAX_BYTES, Shadows
 from bailiwick.gateway.targets import Target
 from bailiwick.gateway.telemetry import Telemetry, gauge
 from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, render
@@ -48,6 +49,8 @@ DEFAULT_MAX_BODY_BYTES = 4 << 20
 _log = logging.getLogger(__name__)
 _EVENTS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
 _MODEL = "/v1/models/"
+_NOTHING = Meter()
+_NO_BODY: Mapping[str, Any] = {}
 
 
 class Gateway:
@@ -60,6 +63,7 @@ class Gateway:
         max_body_bytes: longest accepted request body.
         more_families: what else ``/metrics`` shows.
         upstreams: what ``/v1/backends`` shows: each replica of each upstream.
+        observers: told of every finished request for a model; they must not wait.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class Gateway:
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         more_families: Callable[[], Sequence[Family]] = tuple,
         upstreams: Callable[[], list[dict[str, Any]]] = list,
+        observers: Sequence[Callable[[Finished], None]] = (),
     ) -> None:
         self._reloader = reloader
         self._answering = Answering(pins, recorder)
@@ -79,6 +84,8 @@ class Gateway:
         self._more_families = more_families
         self._upstreams = upstreams
         self.telemetry = Telemetry()
+        self.shadows = Shadows(recorder)
+        self._observers = (self.telemetry.finish, *observers)
         self._evaluations = Evaluations(reloader, recorder, self.telemetry, max_body_bytes)
         self._prefixes: dict[str, tuple[str, Callable[[Scope, Receive, Send], Awaitable[None]]]] = {
             _MODEL: ("GET", self._one_model),
@@ -125,18 +132,27 @@ class Gateway:
                 await exchange.fail_unexpectedly()
             finally:
                 self.telemetry.in_flight -= 1
-                exchange.count(self.telemetry)
+                self._finish(exchange)
 
         return handle
 
+    def _finish(self, exchange: _Exchange) -> None:
+        finished = exchange.finished()
+        for observe in self._observers:
+            try:
+                observe(finished)
+            except Exception:  # noqa: BLE001 - logged with its trace; the request was answered
+                _log.exception("request %s is not observed", exchange.request_id)
+
     async def _converse(self, exchange: _Exchange) -> None:
         raw = await read_body(exchange.headers, exchange.receive, self._max_body_bytes)
-        request = parse_request(exchange.operation, raw)
+        request = exchange.request = parse_request(exchange.operation, raw)
         unit = unit_of(exchange.headers, request.unit, exchange.request_id)
         asker = Asker(exchange.headers, request.unit, exchange.request_id)
         asked = await self._answering.ask(request, self._reloader.snapshot, exchange.request_id, unit, asker)
         if (timeout_s := timeout_of(exchange.headers)) is not None:
             asked = replace(asked, ends_s=exchange.started + timeout_s)
+        exchange.asked = asked
         work = self._stream(exchange, asked) if request.stream else self._whole(exchange, asked)
         if asked.targets[0].backend.in_process:
             await work
@@ -146,14 +162,26 @@ class Gateway:
     async def _whole(self, exchange: _Exchange, asked: Asked) -> None:
         exchange.target, document = await self._answering.whole(asked)
         await exchange.respond(200, orjson.dumps(document), JSON_TYPE)
+        cast = self.shadows.of(asked, exchange.target)
+        if cast is not None:
+            self.shadows.offer(cast, asked, exchange.target, document)
 
     async def _stream(self, exchange: _Exchange, asked: Asked) -> None:
+        cast: ShadowBackend | None = None
+        copied: list[bytes] = []
+        length = 0
         async for target, piece in self._answering.pieces(asked):
             if not exchange.begun:
                 exchange.target = target
                 await exchange.begin(200, _EVENTS)
+                cast = self.shadows.of(asked, target)
             await exchange.send({"type": "http.response.body", "body": piece, "more_body": True})
+            if cast is not None and length <= MAX_BYTES:
+                length += len(piece)
+                copied.append(piece)
         await exchange.send({"type": "http.response.body", "body": b""})
+        if cast is not None and exchange.target is not None and length <= MAX_BYTES:
+            self.shadows.offer(cast, asked, exchange.target, b"".join(copied))
 
     async def _feedback(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -211,6 +239,7 @@ class Gateway:
         served = reloader.snapshot.served.values() if reloader.ready else ()
         families = [
             *self.telemetry.families(),
+            *self.shadows.families(),
             gauge("snapshot_stale", "1 while the stores cannot be read.", reloader.stale is not None),
             gauge("snapshot_reloads", "Snapshots swapped in since the start.", reloader.reloads),
             gauge(
@@ -222,6 +251,11 @@ class Gateway:
                 "experiments_left_out",
                 "Experiments that cannot run in this process; /readyz says why.",
                 sum(len(entry.problems) for entry in served),
+            ),
+            gauge(
+                "shadows_left_out",
+                "Versions that shall answer in the shadow and cannot in this process; /readyz says why.",
+                sum(entry.shadow_problem is not None for entry in served),
             ),
             gauge(
                 "experiments",
@@ -245,6 +279,8 @@ class _Exchange:
         self.send = send
         self.request_id = request_id_of(headers)
         self.target: Target | None = None
+        self.request: ModelRequest | None = None
+        self.asked: Asked | None = None
         self.status = 0
         self.begun = False
         self.started = time.perf_counter()
@@ -276,11 +312,26 @@ class _Exchange:
         """Send an error that gives nothing away."""
         await self.fail(BailiwickError("an unexpected error; the log has the details", where=self.request_id))
 
-    def count(self, telemetry: Telemetry) -> None:
-        """Count the finished exchange."""
-        domain = self.target.served.domain.id if self.target else ""
-        version = self.target.version if self.target else ""
-        telemetry.count(self.operation.value, domain, version, self.status, time.perf_counter() - self.started)
+    def finished(self) -> Finished:
+        """What is told of the exchange once it is over."""
+        target, request, asked = self.target, self.request, self.asked
+        meter = asked.meter if asked else _NOTHING
+        return Finished(
+            request_id=self.request_id,
+            operation=self.operation,
+            model=_asked_model(request) if request else "",
+            domain=target.served.domain.id if target else "",
+            version=target.version if target else "",
+            route=target.route.method.value if target else "",
+            status=self.status,
+            seconds=time.perf_counter() - self.started,
+            stream=request.stream if request else False,
+            first_token_s=meter.first_token_s,
+            prompt_tokens=meter.usage.prompt_tokens,
+            completion_tokens=meter.usage.completion_tokens,
+            traceparent=self.headers.get(b"traceparent", b""),
+            body=request.body if request else _NO_BODY,
+        )
 
     def _named(self) -> list[tuple[bytes, bytes]]:
         named = [(b"x-request-id", self.request_id.encode())]
@@ -294,6 +345,10 @@ class _Exchange:
                 *((b"x-bailiwick-experiment", _experiment_header(each)) for each in self.target.assigned),
             ]
         return named
+
+
+def _asked_model(request: ModelRequest) -> str:
+    return request.model if request.version is None else f"{request.model}@{request.version}"
 
 
 def _experiment_header(assigned: Assignment) -> bytes:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import secrets
+import socket
+from contextlib import suppress
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from bailiwick.backends.pool import UpstreamPool
+from bailiwick.errors import BailiwickError
+from bailiwick.gateway.access_log import AccessLog
 from bailiwick.gateway.app import Gateway
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.snapshot import Compiler
 from bailiwick.gateway.sources import PlatformSources
+from bailiwick.gateway.traces import Traces, configured_provider
 from bailiwick.gateway.upstreams import upstream_families, upstreams_document
 from bailiwick.platform import Platform
 
@@ -22,7 +31,20 @@ class RunningGateway:
         proxy = platform.settings.upstream_proxy
         self._pool = UpstreamPool(platform.settings.upstream_client, proxy=proxy.get_secret_value() if proxy else None)
         compiler = Compiler(sources, self._pool, os.environ, platform.clock)
-        self.reloader = Reloader(sources.revision, compiler.compile, platform.settings.reload_interval_s)
+        self._reports = platform.gateway_reports
+        self._name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.reloader = Reloader(
+            sources.revision,
+            compiler.compile,
+            platform.settings.reload_interval_s,
+            report=lambda revision: self._reports.say(self._name, revision.traffic),
+        )
+        settings = platform.settings
+        self._observers: list[AccessLog | Traces] = []
+        if settings.access_log is not None:
+            self._observers.append(AccessLog(settings.access_log, platform.clock))
+        if settings.traces:
+            self._observers.append(Traces(configured_provider()))
         self.app = Gateway(
             self.reloader,
             Pins(compiler),
@@ -30,6 +52,7 @@ class RunningGateway:
             max_body_bytes=platform.settings.max_body_bytes,
             more_families=lambda: [*platform.privacy_gauges(), *upstream_families(self._pool)],
             upstreams=lambda: upstreams_document(self._pool),
+            observers=self._observers,
         )
 
     async def start(self) -> None:
@@ -44,4 +67,9 @@ class RunningGateway:
     async def stop(self) -> None:
         """End the background work and close the upstream connections."""
         await self.reloader.stop()
+        await self.app.shadows.stop()
+        for observer in self._observers:
+            await asyncio.to_thread(observer.close)
+        with suppress(BailiwickError, SQLAlchemyError):  # without it, the report runs out by itself
+            await asyncio.to_thread(self._reports.leave, self._name)
         await self._pool.close()

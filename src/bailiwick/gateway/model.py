@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bailiwick.backends.model import Operation
+from bailiwick.backends.model import Operation, Usage
 from bailiwick.backends.ports import Backend
 from bailiwick.domains.model import CatalogueVersion, Domain
 from bailiwick.routing.model import RoutingTable
 from bailiwick.routing.ports import DomainDetector
 from bailiwick.traffic.enter import CompiledDomain
-from bailiwick.traffic.model import TrafficPlan
+from bailiwick.traffic.model import Shadow, TrafficPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,14 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowBackend:
+    """Who answers copies of requests, unseen."""
+
+    shadow: Shadow
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
     """One domain as it is served.
 
@@ -43,6 +51,7 @@ class Served:
         experiments: that run on the domain, less those that cannot run in this process.
         arm_backends: by version, those that the arms of experiments name.
         problems: why experiments cannot run, one text each.
+        shadow: None where the plan names none, or it cannot be loaded; then ``shadow_problem`` says why.
     """
 
     domain: Domain
@@ -53,6 +62,8 @@ class Served:
     experiments: CompiledDomain = field(default_factory=CompiledDomain)
     arm_backends: Mapping[str, Backend] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    shadow: ShadowBackend | None = None
+    shadow_problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,7 @@ class ModelRequest:
         text: what detection reads.
         unit: whom the answer must stay the same for: the body's ``user``, where given.
         body: the whole request object.
+        size: of the body, in bytes.
     """
 
     operation: Operation
@@ -93,6 +105,48 @@ class ModelRequest:
     unit: str | None
     stream: bool
     body: dict[str, Any] = field(repr=False)
+    size: int = 0
+
+
+@dataclass(slots=True)
+class Meter:
+    """What is measured of an answer while it comes; of the last attempt.
+
+    Args:
+        first_token_s: seconds from the attempt's beginning to a stream's first piece; None without a stream.
+    """
+
+    first_token_s: float | None = None
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One finished request for a model, without any of its text.
+
+    Args:
+        model: as the request names it; empty where it could not be read.
+        domain, version, route: empty where none was reached.
+        status: of HTTP; 499 where the client left.
+        seconds: from the request's head to the answer's last byte.
+        traceparent: the header of W3C Trace Context, where the client sent one.
+        body: of the request; observers must keep none of its text.
+    """
+
+    request_id: str
+    operation: Operation
+    model: str
+    domain: str
+    version: str
+    route: str
+    status: int
+    seconds: float
+    stream: bool
+    first_token_s: float | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    traceparent: bytes
+    body: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Sources(Protocol):
 class Recorder(Protocol):
     """Where observations go; `MetricsService` is one."""
 
-    def record(self, domain: str, version: str, metric: str, value: float) -> bool:
+    def record(self, domain: str, version: str, metric: str, value: float, *, arm: str = "") -> bool:
         """Take one number; returns at once, False when it was dropped."""
         ...
 

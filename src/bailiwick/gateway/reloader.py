@@ -26,6 +26,8 @@ class Reloader:
         compile_snapshot: makes a snapshot, given the previous one.
         interval_s: seconds between looks.
         retry_s: seconds until what could not be loaded is tried again without a newer revision.
+        report: told, in the thread of the looks, what is served: after each swap, and again every ``report_s``.
+        report_s: seconds between two reports of the same.
     """
 
     def __init__(
@@ -34,11 +36,16 @@ class Reloader:
         compile_snapshot: Callable[[Snapshot | None], Snapshot],
         interval_s: float,
         retry_s: float = 10.0,
+        report: Callable[[Revision], None] | None = None,
+        report_s: float = 10.0,
     ) -> None:
         self._newest = newest
         self._compile = compile_snapshot
         self._interval_s = interval_s
         self._retry_s = retry_s
+        self._report = report
+        self._report_s = report_s
+        self._reported: tuple[Revision | None, float] = (None, 0.0)
         self._compiled_at = time.monotonic()
         self._snapshot: Snapshot | None = None
         self._task: asyncio.Task[None] | None = None
@@ -74,6 +81,7 @@ class Reloader:
             Unavailable: a store is away.
         """
         self._snapshot = await self._in_thread(lambda: self._compile(None))
+        await self._say()
         self._task = asyncio.create_task(self._look_forever())
 
     async def stop(self) -> None:
@@ -102,6 +110,11 @@ class Reloader:
         self.reloads += 1
         return True
 
+    async def look_and_say(self) -> None:
+        """Look once, and report what is served where that is due."""
+        await self.look()
+        await self._say()
+
     def _next(self) -> Snapshot | None:
         present = self._snapshot
         if present is not None and self._newest() == present.revision and not self._is_retry_due(present):
@@ -117,10 +130,22 @@ class Reloader:
         while True:
             await asyncio.sleep(self._interval_s)
             try:
-                await self.look()
+                await self.look_and_say()
             except Exception:  # noqa: BLE001 - logged with its trace; the next look may go better
                 _log.exception("the snapshot cannot be renewed; serving on with the last one")
                 self._stale = "an unexpected error, see the log"
+
+    async def _say(self) -> None:
+        """Report what is served, if it is new or was last said long ago; that it cannot be said changes nothing."""
+        revision, said_at = self._reported
+        report, snapshot = self._report, self.snapshot
+        if report is None or (snapshot.revision == revision and time.monotonic() - said_at < self._report_s):
+            return
+        self._reported = (snapshot.revision, time.monotonic())
+        try:
+            await self._in_thread(lambda: report(snapshot.revision))
+        except (BailiwickError, SQLAlchemyError, OSError) as error:
+            _log.warning("what is served cannot be reported: %s", error)
 
     async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -65,7 +65,7 @@ def parse_request(operation: Operation, raw: bytes) -> ModelRequest:
     if unit is not None and len(unit) > MAX_UNIT:
         raise _wrong("user", "is too long", f"at most {MAX_UNIT} characters")
     text = _PARSERS[operation](body)
-    return ModelRequest(operation, model, version, text, unit or None, stream, body)
+    return ModelRequest(operation, model, version, text, unit or None, stream, body, len(raw))
 
 
 def _model(body: dict[str, Any]) -> tuple[str, str | None]:

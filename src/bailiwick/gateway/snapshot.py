@@ -13,7 +13,7 @@ from bailiwick.clock import Clock
 from bailiwick.domains.catalogue import Catalogue
 from bailiwick.domains.model import Domain
 from bailiwick.errors import BailiwickError, Conflict, InvalidInput, NotFound, Unavailable
-from bailiwick.gateway.model import Revision, Served, Snapshot
+from bailiwick.gateway.model import Revision, Served, ShadowBackend, Snapshot
 from bailiwick.gateway.parameters import check_arm
 from bailiwick.gateway.ports import Sources
 from bailiwick.routing.model import RoutingTable
@@ -54,8 +54,11 @@ class Compiler:
         before = {} if previous is None else previous.served
         placed = self._sources.experiments()
         served = {
-            name: self._with_experiments(
-                self._serve(domain, plans.get(name), before.get(name)), domain, placed, before.get(name)
+            name: self._with_shadow(
+                self._with_experiments(
+                    self._serve(domain, plans.get(name), before.get(name)), domain, placed, before.get(name)
+                ),
+                before.get(name),
             )
             for name, domain in catalogue.domains.items()
         }
@@ -67,6 +70,7 @@ class Compiler:
         )
         problems = tuple(f"{name}: {entry.problem}" for name, entry in served.items() if entry.problem)
         problems += tuple(f"{name}: {problem}" for name, entry in served.items() for problem in entry.problems)
+        problems += tuple(f"{name}: {entry.shadow_problem}" for name, entry in served.items() if entry.shadow_problem)
         flags = {flag: name for name, entry in served.items() for flag in entry.experiments.experiments}
         return Snapshot(revision, served, table, detector, self._clock.now(), problems, flags, placed.ended)
 
@@ -126,7 +130,7 @@ class Compiler:
         # A fresh gateway has nothing earlier to keep: better that its users get the main version than nothing.
         parts = tuple(part if part.version in backends else replace(part, version=main) for part in plan.ranges)
         why = "; ".join(str(error) for error in failures.values())
-        return Served(domain, replace(plan, ranges=parts), backends, main, f"{main} stands in: {why}")
+        return Served(domain, replace(plan, ranges=parts, comparison=None), backends, main, f"{main} stands in: {why}")
 
     def _with_experiments(
         self, served: Served, domain: Domain, placed: PlacedExperiments, before: Served | None
@@ -152,6 +156,22 @@ class Compiler:
         used = {arm.version: known[arm.version] for plan in running for arm in plan.arms if arm.version}
         compiled = compile_domain(running, placed.holdout)
         return replace(served, experiments=compiled, arm_backends=used, problems=tuple(problems))
+
+    def _with_shadow(self, served: Served, before: Served | None) -> Served:
+        """The domain with the version that answers in the shadow; a problem with it leaves everything else as it is."""
+        if served.plan is None or served.plan.shadow is None:
+            return served
+        shadow = served.plan.shadow
+        known = {**served.arm_backends, **served.backends}
+        if before is not None and before.domain == served.domain:
+            if before.shadow is not None:
+                known[before.shadow.shadow.version] = before.shadow.backend
+            known = {**before.backends, **known}
+        try:
+            backend = known.get(shadow.version) or self.pinned(served.domain, shadow.version)
+        except (NotFound, Unavailable) as error:
+            return replace(served, shadow_problem=f"the shadow {shadow.version!r} is left out: {error}")
+        return replace(served, shadow=ShadowBackend(shadow, backend))
 
     def _backend(self, domain: Domain, version: str) -> Backend:
         if domain.backend.kind == "local":

@@ -13,9 +13,10 @@ from bailiwick.gateway.participants import Participant
 from bailiwick.metrics.exposures import Exposure
 from bailiwick.routing.choose import choose, stand_ins
 from bailiwick.routing.model import AUTO, Route, RouteMethod
-from bailiwick.traffic.assign import version_for
+from bailiwick.traffic.assign import slot, version_at
+from bailiwick.traffic.comparison import arm_of
 from bailiwick.traffic.enter import assignments
-from bailiwick.traffic.model import Assignment, Scalar
+from bailiwick.traffic.model import Assignment, Scalar, TrafficPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Target:
         counted: the request counts as traffic of the domain's plan: a pin does not, nor does a version that was
             chosen otherwise than by the plan or by chance, such as a tester's.
         assigned: the arms that the request got.
+        compared: the arm of the domain's rollout that the request is in, if in any.
     """
 
     served: Served
@@ -34,17 +36,21 @@ class Target:
     route: Route
     counted: bool = True
     assigned: tuple[Assignment, ...] = ()
+    compared: Exposure | None = None
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
-        """What the experiments count of the request."""
-        if not (self.assigned and self.counted):
+        """What the experiments and the rollout count of the request."""
+        if not self.counted:
             return ()
-        return tuple(map(exposure_of, self.assigned))
+        compared = () if self.compared is None else (self.compared,)
+        return (*map(exposure_of, self.assigned), *compared)
 
     @property
     def arm(self) -> str:
-        """The experiment and arm that chose the version, else nothing."""
+        """The experiment or rollout and its arm that chose the version, else nothing."""
+        if self.compared is not None:
+            return f"{self.compared.experiment}={self.compared.arm}"
         return next((f"{each.experiment}={each.arm.name}" for each in self.assigned if each.arm.version), "")
 
     @property
@@ -109,9 +115,20 @@ def _chosen(served: Served, route: Route, unit: str, participant: Participant | 
     counted = all(each.counted for each in assigned)
     if version is not None:
         return Target(served, version, served.arm_backends[version], route, counted, assigned)
-    version = served.main if served.plan is None else version_for(served.plan, unit)
-    assert version is not None
-    return Target(served, version, served.backends[version], route, counted, assigned)
+    if served.plan is None:
+        assert served.main is not None
+        return Target(served, served.main, served.backends[served.main], route, counted, assigned)
+    place = 0 if len(served.plan.ranges) == 1 else slot(served.plan.salt, unit)
+    version = version_at(served.plan, place)
+    compared = None if served.plan.comparison is None else _compared(served.plan, place, version, unit)
+    return Target(served, version, served.backends[version], route, counted, assigned, compared)
+
+
+def _compared(plan: TrafficPlan, place: int, version: str, unit: str) -> Exposure | None:
+    found = arm_of(plan, place, version)
+    if found is None or plan.comparison is None:
+        return None
+    return Exposure(plan.comparison.rollout, plan.comparison.epoch, found[0], unit, found[1])
 
 
 def _fallback(route: Route, domain: str) -> Route:

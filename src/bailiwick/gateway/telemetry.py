@@ -6,6 +6,8 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 
+from bailiwick.gateway.histograms import GenAiHistograms
+from bailiwick.gateway.model import Finished
 from bailiwick.metrics.prometheus import Family, Sample
 
 _BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -18,7 +20,14 @@ class Telemetry:
         self._requests: Counter[tuple[str, str, str, int]] = Counter()
         self._durations: dict[str, list[int]] = {}
         self._seconds: dict[str, float] = {}
+        self._gen_ai = GenAiHistograms()
         self.in_flight = 0
+
+    def finish(self, finished: Finished) -> None:
+        """Count one finished request for a model."""
+        operation = finished.operation.value
+        self.count(operation, finished.domain, finished.version, finished.status, finished.seconds)
+        self._gen_ai.add(finished)
 
     def count(self, operation: str, domain: str, version: str, status: int, seconds: float) -> None:
         """One finished request; domain and version are empty where none was reached."""
@@ -44,6 +53,7 @@ class Telemetry:
                 "From the request's head to the answer's last byte.",
                 durations,
             ),
+            *self._gen_ai.families(),
             gauge("in_flight_requests", "Requests for a model that are being answered.", self.in_flight),
         ]
 

@@ -101,3 +101,12 @@ class AuditTrail:
             query = query.where(audit_entry.c.subject == subject)
         with self._database.read() as connection:
             return [AuditEntry(**row) for row in connection.execute(query).mappings()]
+
+    def following(self, connection: Connection, position: int, limit: int) -> Sequence[AuditEntry]:
+        """Entries from a place in the tree on, in its order: none that is committed later comes before them.
+
+        Entries that are not integrated yet are not among them; see `TransparencyLog.integrate`.
+        """
+        columns = [column for column in audit_entry.c if column.name != "body"]
+        query = select(*columns).where(audit_entry.c.position >= position).order_by(audit_entry.c.position)
+        return [AuditEntry(**row) for row in connection.execute(query.limit(limit)).mappings()]

@@ -81,6 +81,16 @@ class TransparencyLog:
             if batch < _BATCH:
                 return added
 
+    def integrated_size(self) -> int:
+        """How many entries the tree has, once everything committed has its place.
+
+        Raises:
+            Conflict: as `integrate`.
+        """
+        self.integrate()
+        with self._database.read() as connection:
+            return tree_store.size(connection)
+
     def _integrate_batch(self) -> int:
         with self._database.read() as connection:
             if not tree_store.waiting(connection, 1):

@@ -22,8 +22,9 @@ from sqlalchemy import (
     update,
 )
 
-from bailiwick.metrics.experiment_store import insert_or, lock, metric_state
+from bailiwick.metrics.experiment_store.tables import insert_or, lock, metric_state
 from bailiwick.metrics.model import Point, SeriesKey
+from bailiwick.metrics.observations import SHADOW_ARM
 from bailiwick.metrics.resolution import Kept, Resolution, Span
 from bailiwick.metrics.rollup import Rollup
 from bailiwick.metrics.store import metric_rollup, point_key, rollup_of, rollup_row
@@ -92,7 +93,7 @@ def history(
     version: str | None = None,
     arm: str | None = None,
 ) -> Sequence[Point]:
-    """Rollups of hours or days of a domain, oldest first; the span says which."""
+    """Rollups of hours or days of a domain, oldest first; the span says which. Shadows only if ``arm`` asks."""
     table = metric_history.c
     query = select(metric_history).where(
         table.resolution == span.resolution.value, table.domain == domain, table.at >= span.since, table.at < span.until
@@ -100,6 +101,8 @@ def history(
     for column, wanted in ((table.metric, metric), (table.version, version), (table.arm, arm)):
         if wanted is not None:
             query = query.where(column == wanted)
+    if arm is None:
+        query = query.where(table.arm != SHADOW_ARM)
     found = connection.execute(query.order_by(table.at, table.version, table.arm, table.metric))
     return [Point(_key(row), rollup_of(row)) for row in found]
 

@@ -7,11 +7,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from bailiwick.metrics.exposures import Exposure
 
 LARGEST_VALUE = 1e100
 """Beyond it the sum of squares would soon leave the range of a float."""
+
+SHADOW_ARM = "shadow"
+"""The arm of a version that answers copies of requests: nobody got those answers, so they count apart."""
 
 _NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]{1,200}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,100}")
@@ -122,4 +126,10 @@ def _is_placed(item: Observation | ServedRequest) -> bool:
 
 def is_name(text: object) -> bool:
     """Whether a text may name a version, a metric, an arm or an experiment."""
-    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+    return isinstance(text, str) and _is_fitting(text)
+
+
+@lru_cache(maxsize=4_096)
+def _is_fitting(text: str) -> bool:
+    """There are few names and very many observations."""
+    return _NAME.fullmatch(text) is not None

@@ -16,6 +16,7 @@ from bailiwick.errors import BailiwickError
 from bailiwick.metrics.events import ExposureEvent, is_exposure
 from bailiwick.metrics.model import RecorderCounts
 from bailiwick.metrics.observations import (
+    SHADOW_ARM,
     Exposed,
     Observation,
     ServedRequest,
@@ -106,8 +107,12 @@ class Recorder:
 
     def is_timely(self, at: datetime) -> bool:
         """Whether observations of an instant are taken."""
+        oldest, latest = self._timely()
+        return oldest <= at <= latest
+
+    def _timely(self) -> tuple[datetime, datetime]:
         now = self._clock.now()
-        return now - self._oldest <= at <= now + _AHEAD
+        return now - self._oldest, now + _AHEAD
 
     def counts(self) -> RecorderCounts:
         """What became of the items so far."""
@@ -131,19 +136,22 @@ class Recorder:
 
     def _take_in(self, items: Sequence[Item]) -> None:
         observations: list[Observation] = []
+        timely = self._timely()
         for item in items:
             self._accepted += 1
             if isinstance(item, ServedRequest):
-                observations.extend(self._recordable(item.observations()))
+                observations.extend(self._recordable(item.observations(), timely))
                 self._take_request(item)
             elif isinstance(item, Exposed):
                 self._refused += not is_exposed(item)
                 if is_exposed(item):
                     self._take_exposures(item)
             else:
-                observations.extend(self._recordable((item,)))
+                observations.extend(self._recordable((item,), timely))
         self._window.add(observations)
         for each in observations:
+            if each.arm == SHADOW_ARM:
+                continue
             key = (each.domain, each.version, each.metric)
             count, total = self._totals.get(key, (0, 0.0))
             self._totals[key] = (count + 1, total + each.value)
@@ -182,9 +190,10 @@ class Recorder:
                 )
             )
 
-    def _recordable(self, observations: Iterable[Observation]) -> list[Observation]:
+    def _recordable(self, observations: Iterable[Observation], timely: tuple[datetime, datetime]) -> list[Observation]:
         offered = list(observations)
-        taken = [each for each in offered if is_recordable(each) and self.is_timely(each.at)]
+        oldest, latest = timely
+        taken = [each for each in offered if is_recordable(each) and oldest <= each.at <= latest]
         self._refused += len(offered) - len(taken)
         return taken
 

@@ -11,8 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bailiwick.clock import Clock
 from bailiwick.errors import InvalidInput, Unavailable
-from bailiwick.metrics import experiment_store, history, store
+from bailiwick.metrics import history, store
 from bailiwick.metrics.events import ExposureEvent, digest
+from bailiwick.metrics.experiment_store import event_rows
 from bailiwick.metrics.experiment_totals import TALLY_LIMIT, ExperimentTotals
 from bailiwick.metrics.exposition import families
 from bailiwick.metrics.exposures import ArmTotals, ArmUnits, Exposure
@@ -26,7 +27,7 @@ from bailiwick.metrics.model import (
     SeriesKey,
     TallyCounts,
 )
-from bailiwick.metrics.observations import Exposed, Observation, ServedRequest, is_recordable
+from bailiwick.metrics.observations import SHADOW_ARM, Exposed, Observation, ServedRequest, is_recordable
 from bailiwick.metrics.prometheus import Family
 from bailiwick.metrics.recorder import Recorder
 from bailiwick.metrics.resolution import Resolution, resolution_for, spans
@@ -289,6 +290,13 @@ class MetricsService:
         since, until = self._span(since, until)
         return summarise(self._covering(domain, since, until))
 
+    def shadow_summary(
+        self, domain: str, version: str, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[MetricSummary]:
+        """What a version showed while it answered in the shadow, by default over the last hour."""
+        since, until = self._span(since, until)
+        return summarise(self._covering(domain, since, until, version=version, arm=SHADOW_ARM))
+
     def compact(self) -> int:
         """Make rollups of hours and days from minutes that are new, and forget what is old. Returns how many hours.
 
@@ -379,6 +387,15 @@ class MetricsService:
             found.setdefault(point.key.version, []).append(point.rollup)
         return {version: Rollup.merged(rollups) for version, rollups in sorted(found.items())}
 
+    def requests_per_s(self, domain: str, span: timedelta = timedelta(hours=1)) -> float:
+        """Requests of a domain per second over a span up to now, or since its first one; 0 without any."""
+        until = self._clock.now() + timedelta(microseconds=1)
+        found = [point for point in self.points(domain, until - span, until, metric="latency_ms") if point.rollup.count]
+        if not found:
+            return 0.0
+        seen_for = until - min(point.key.minute for point in found)
+        return sum(point.rollup.count for point in found) / max(60.0, seen_for.total_seconds())
+
     def feedback_summary(
         self, domain: str, since: datetime | None = None, until: datetime | None = None
     ) -> Sequence[FeedbackSummary]:
@@ -431,7 +448,7 @@ class MetricsService:
             with self._database.write(durable=False) as connection:
                 store.write_rows(self._database, connection, self._writer, rows)
                 store.write_requests(self._database, connection, requests, key)
-                experiment_store.write_events(connection, self._writer, digested, self._clock.now())
+                event_rows.write_events(connection, self._writer, digested, self._clock.now())
                 store.join_feedback(connection)
             self._purge()
         except SQLAlchemyError as error:

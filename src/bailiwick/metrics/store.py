@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from bailiwick.metrics.events import digest
 from bailiwick.metrics.model import Feedback, FeedbackSummary, Point, SeriesKey
-from bailiwick.metrics.observations import ServedRequest, is_measured
+from bailiwick.metrics.observations import SHADOW_ARM, ServedRequest, is_measured
 from bailiwick.metrics.rollup import Rollup
 from bailiwick.metrics.sketch import Sketch
 from bailiwick.metrics.window import Row as WindowRow
@@ -146,12 +146,17 @@ def points(
     version: str | None = None,
     arm: str | None = None,
 ) -> Sequence[Point]:
-    """The rollups per series and minute, merged over the processes, oldest first. ``until`` is excluded."""
+    """The rollups per series and minute, merged over the processes, oldest first. ``until`` is excluded.
+
+    Of shadows only if ``arm`` asks for them.
+    """
     table = metric_rollup.c
     query = select(metric_rollup).where(table.domain == domain, table.minute >= since, table.minute < until)
     for column, wanted in ((table.metric, metric), (table.version, version), (table.arm, arm)):
         if wanted is not None:
             query = query.where(column == wanted)
+    if arm is None:
+        query = query.where(table.arm != SHADOW_ARM)
     found: dict[SeriesKey, list[Rollup]] = {}
     for row in connection.execute(query.order_by(table.minute, table.version, table.arm, table.metric)):
         found.setdefault(point_key(row), []).append(rollup_of(row))

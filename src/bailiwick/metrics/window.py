@@ -79,8 +79,15 @@ def minute_of(instant: datetime) -> datetime:
 
 
 def _grouped(observations: Iterable[Observation]) -> Mapping[SeriesKey, list[float]]:
-    found: dict[SeriesKey, list[float]] = {}
+    found: dict[tuple[str, str, str, str, datetime], list[float]] = {}
+    minutes: dict[datetime, datetime] = {}
     for each in observations:
-        key = SeriesKey(each.domain, each.version, each.arm, each.metric, minute_of(each.at))
-        found.setdefault(key, []).append(float(each.value))
-    return found
+        minute = minutes.get(each.at)
+        if minute is None:  # those of one request share it
+            minute = minutes[each.at] = minute_of(each.at)
+        key = (each.domain, each.version, each.arm, each.metric, minute)
+        values = found.get(key)
+        if values is None:
+            values = found[key] = []
+        values.append(float(each.value))
+    return {SeriesKey(*key): values for key, values in found.items()}

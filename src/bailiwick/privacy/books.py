@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -40,6 +40,16 @@ class Books:
         """
         with self._database.read() as connection:
             return found(account_rows.accounts(connection, [key]), [key])[0].account
+
+    def accounts_of(self, keys: Sequence[AccountKey]) -> Mapping[AccountKey, Account]:
+        """What was fixed when several accounts were created.
+
+        Raises:
+            NotFound: one does not exist.
+        """
+        with self._database.read() as connection:
+            rows = found(account_rows.accounts(connection, keys), keys)
+        return {row.account.key: row.account for row in rows}
 
     def accounts(self) -> list[tuple[Account, Balance]]:
         """Every account with its balance, in the order of their keys."""

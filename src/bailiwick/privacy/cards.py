@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from bailiwick import __version__
-from bailiwick.privacy.accounts import AccountKey
+from bailiwick.privacy.accounts import Account, AccountKey
 from bailiwick.privacy.amounts import ATTO, NANO, decimal_text
 from bailiwick.privacy.canonical import digest
 from bailiwick.privacy.releases import Charge, ReleasePlan, ReportCard
@@ -19,6 +19,7 @@ def report_card(
     plan: ReleasePlan,
     charge: Charge,
     keys: Sequence[AccountKey],
+    accounts: Sequence[Account],
     output: Any,
     released_at: datetime,
 ) -> ReportCard:
@@ -29,6 +30,7 @@ def report_card(
         plan: that was charged for.
         charge: that paid.
         keys: the accounts that were asked for; ``charge`` names the global ones too.
+        accounts: those of the charge.
         output: plain JSON values.
         released_at: now.
     """
@@ -48,6 +50,7 @@ def report_card(
         rho=decimal_text(cost.rho_nano, NANO) if cost.rho_nano else None,
         not_protected=plan.not_protected,
         reset_policy=terms.lifetime.words,
+        lifetime_budgets={str(account.key): account.cap.words for account in accounts},
         libraries={"bailiwick": __version__, **plan.libraries},
         accounts=tuple(str(key) for key in charge.keys),
         lineages=tuple(sorted({key.lineage for key in keys})),

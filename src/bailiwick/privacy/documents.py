@@ -9,7 +9,7 @@ from bailiwick.errors import InvalidInput
 from bailiwick.privacy.accounts import Account, Balance
 from bailiwick.privacy.amounts import ATTO, NANO, decimal_text
 from bailiwick.privacy.costs import Level
-from bailiwick.privacy.terms import Categories, ColumnBounds, PrivacySettings
+from bailiwick.privacy.terms import Categories, ColumnBounds, PrivacySettings, check_cap
 
 _FIELDS = ("contribution_cap", "bounds", "categories", "level")
 
@@ -73,10 +73,8 @@ def parse_settings(document: Mapping[str, Any]) -> PrivacySettings:
     if unknown:
         raise InvalidInput(f"unknown privacy setting {unknown[0]!r}", what=unknown[0], allowed=list(_FIELDS))
     cap = document.get("contribution_cap")
-    if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int) or cap < 1):
-        raise InvalidInput(
-            f"contribution cap {cap!r}", what="contribution_cap", requested=cap, allowed="an integer of at least 1 row"
-        )
+    if cap is not None:
+        check_cap(cap)
     return PrivacySettings(
         cap,
         {name: _bounds(name, each) for name, each in _mapping(document, "bounds").items()},

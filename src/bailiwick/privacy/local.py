@@ -95,14 +95,12 @@ class LocalRandomisation:
     def release(self, rows: BoundedRows) -> Mapping[str, Any]:
         """The randomised records in sorted order, and the shares that they suggest once the lies are taken off."""
         same_terms(self.terms, rows)
-        randomise = self._made()[0]
-        records = sorted(randomise(value) for value in rows.categories[self.column])
+        randomise, categories = self._made()[0], self.terms.categories[self.column].values
+        position = {category: at for at, category in enumerate(categories)}
+        records = sorted(categories[randomise(position[value])] for value in rows.categories[self.column])
         found, total = Counter(records), max(len(records), 1)
         width = self.truth - self._lie
-        shares = {
-            category: (found[category] / total - self._lie) / width
-            for category in self.terms.categories[self.column].values
-        }
+        shares = {category: (found[category] / total - self._lie) / width for category in categories}
         return {"mode": "local", "records": records, "estimated_shares": shares}
 
     @property
@@ -110,16 +108,17 @@ class LocalRandomisation:
         return (1 - self.truth) / (len(self.terms.categories[self.column].values) - 1)
 
     def _made(self) -> tuple[Any, float]:
-        return _randomised(tuple(self.terms.categories[self.column].values), self.each)
+        return _randomised(len(self.terms.categories[self.column].values), self.each)
 
 
 @lru_cache(64)
-def _randomised(categories: tuple[str, ...], epsilon: float) -> tuple[Any, float]:
+def _randomised(categories: int, epsilon: float) -> tuple[Any, float]:
+    """Over the positions of the categories: OpenDP ends a text at its first NUL, which would confuse two of them."""
     library = opendp()
-    others = len(categories) - 1
+    others = categories - 1
     truth = 1 / (1 + others * math.exp(-epsilon))
     for _ in range(200):
-        made = library.measurements.make_randomized_response(list(categories), truth, T="String")
+        made = library.measurements.make_randomized_response(list(range(categories)), truth, T="i64")
         if made.map(1) <= epsilon:
             return made, truth
         truth = math.nextafter(truth * (1 - 2**-51), 0.0)

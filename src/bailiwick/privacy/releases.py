@@ -90,7 +90,8 @@ class Charge:
 class ReportCard:
     """Everything that a reader needs to judge the claim of one release.
 
-    ``epsilon`` and ``delta`` are the guarantee of this release; ``rho`` is given where it was charged in zCDP.
+    ``epsilon`` and ``delta`` are the guarantee of this release; ``rho`` is given where it was charged in zCDP. What all
+    releases of an account together may cost, between two resets if it has any, is in ``lifetime_budgets``.
     """
 
     unit: PrivacyUnit
@@ -106,6 +107,7 @@ class ReportCard:
     rho: str | None
     not_protected: tuple[str, ...]
     reset_policy: str
+    lifetime_budgets: Mapping[str, str]
     libraries: Mapping[str, str]
     accounts: tuple[str, ...]
     lineages: tuple[str, ...]

@@ -84,6 +84,8 @@ class PrivacyService:
             Conflict: the account exists, or another one has the data set or its content.
             NotFound: a domain's account without its global one.
         """
+        if settings is not None:
+            parse_settings(settings_document(settings))  # before there is an account that would be left without them
         cap = Cost.cap(epsilon=epsilon, delta=0 if delta in ("0", "0.0") else delta, rho=rho)
         currency = Currency.ZCDP if rho is not None else Currency.APPROX if cap.delta_atto else Currency.PURE
         lifetime = Lifetime(reset_days)
@@ -198,8 +200,9 @@ class PrivacyService:
         """
         terms.check(numeric=numeric, categorical=categorical)
         wanted = [keys] if isinstance(keys, AccountKey) else list(keys)
+        accounts = self.ledger.accounts_of(sorted({each for key in wanted for each in (key, key.whole)}))
         for key in wanted:
-            check_account(terms, self.ledger.account(key))
+            check_account(terms, accounts[key])
         check_settings(terms, self.settings(wanted[0]))
         # What crashed processes still hold is given back just when somebody wants it.
         self.recover()
@@ -227,7 +230,7 @@ class PrivacyService:
             if begun is not None:
                 begun(started)
             output = compute()
-            card = report_card(terms, plan, started, wanted, output, self._clock.now())
+            card = report_card(terms, plan, started, wanted, list(accounts.values()), output, self._clock.now())
             return self.ledger.spend(started, card, output, actor)
         except BaseException:
             # Data may have been touched, so the budget is gone. If even this fails, recovery does the same later.

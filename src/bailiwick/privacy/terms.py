@@ -11,6 +11,9 @@ from bailiwick.errors import InvalidInput
 from bailiwick.privacy.costs import Level
 from bailiwick.privacy.names import named
 
+LARGEST_CAP = 1_000_000
+"""Most rows of one unit that a release may use. Beyond it, noise would drown any answer, and sums leave 64 bits."""
+
 
 class Adjacency(Enum):
     """Which two data sets must be hard to tell apart. The contribution cap says how many rows one unit may touch."""
@@ -139,7 +142,7 @@ class ReleaseTerms:
             categorical: columns whose values are grouped by or counted.
 
         Raises:
-            InvalidInput: naming everything that is missing, or a contribution cap that is not a positive integer.
+            InvalidInput: naming everything that is missing, or a contribution cap outside 1 to `LARGEST_CAP`.
         """
         absent = self.missing(numeric=numeric, categorical=categorical)
         if absent:
@@ -149,9 +152,19 @@ class ReleaseTerms:
                 requested="a private release",
                 remedy="state it from public knowledge, before looking at the data",
             )
-        cap = self.contribution_cap
-        if isinstance(cap, bool) or not isinstance(cap, int) or cap < 1:
-            raise InvalidInput(f"contribution cap {cap!r}", what="contribution_cap", requested=cap, allowed=">= 1 row")
+        check_cap(self.contribution_cap)
+
+
+def check_cap(cap: object) -> None:
+    """Refuse what is no contribution cap.
+
+    Raises:
+        InvalidInput: it is no whole number from 1 to `LARGEST_CAP`.
+    """
+    if isinstance(cap, bool) or not isinstance(cap, int) or not 1 <= cap <= LARGEST_CAP:
+        raise InvalidInput(
+            f"contribution cap {cap!r}", what="contribution_cap", requested=cap, allowed=f"1 to {LARGEST_CAP:,} rows"
+        )
 
 
 @dataclass(frozen=True, slots=True)

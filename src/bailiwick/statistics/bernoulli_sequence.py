@@ -20,10 +20,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.beta_binomial import log_e_value
+from bailiwick.statistics.beta_binomial import log_e_value, require_planned
+from bailiwick.statistics.effect import require_level
 
 _HALVINGS = 45
-_GRID = 400
+_GRID = 200
+_CLOSER = 50
+_ENDS = np.concatenate([[0.0], np.geomspace(1e-12, 0.5, 300)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,10 @@ def rate_interval(successes: float, trials: float, level: float = 0.95, planned:
         planned: number of trials at which the interval is tightest; frozen before the first look.
 
     Raises:
-        InvalidInput: more successes than trials, or a negative number.
+        InvalidInput: more successes than trials, a negative number, a level outside 0 to 1, or a plan of no trial.
     """
     _require_counts(successes, trials)
+    _require_plan(level, planned)
     if not trials:
         return 0.0, 1.0
     threshold, share = -math.log(1 - level), successes / trials
@@ -84,7 +88,38 @@ def log_common_rate(
     """
     _require_counts(*control)
     _require_counts(*treatment)
+    _require_plan(1 - alpha, planned)
     return _least(control, treatment, 0.0, planned, alpha) if control[1] and treatment[1] else 0.0
+
+
+def log_difference(
+    control: tuple[float, float],
+    treatment: tuple[float, float],
+    difference: float,
+    planned: float = 1_000,
+    alpha: float = 0.05,
+) -> float:
+    """Logarithm of the e-value against one difference of the rates, treatment less control.
+
+    Above ``log(1 / alpha)`` at any look, and an estimate on the good side, rule out every difference beyond it: exact
+    at any rate, where a normal approximation would wait for events that a harmless treatment never shows.
+
+    >>> log_difference((0, 200), (0, 200), 0.05) > math.log(20)
+    True
+
+    Args:
+        control: successes and trials.
+        treatment: successes and trials.
+        difference: between -1 and 1.
+        planned: trials of one arm near which the test is most powerful; frozen before the first look.
+        alpha: that the mixture is tuned for.
+
+    Raises:
+        InvalidInput: more successes than trials, or a negative number.
+    """
+    _require_counts(*control)
+    _require_counts(*treatment)
+    return _least(control, treatment, difference, planned, alpha) if control[1] and treatment[1] else 0.0
 
 
 def compare_rates(
@@ -103,10 +138,11 @@ def compare_rates(
         planned: trials of one arm near which the test is most powerful; frozen before the first look.
 
     Raises:
-        InvalidInput: more successes than trials, or a negative number.
+        InvalidInput: more successes than trials, a negative number, a level outside 0 to 1, or a plan of no trial.
     """
     _require_counts(*control)
     _require_counts(*treatment)
+    _require_plan(level, planned)
     if not control[1] or not treatment[1]:
         return RateComparison(math.nan, -1.0, 1.0, 1.0, 1.0)
     estimate = treatment[0] / treatment[1] - control[0] / control[1]
@@ -131,26 +167,24 @@ def _least(
 ) -> float:
     """Smallest product of both arms' e-values over the control's rate, natural logarithm.
 
-    The e-values of a rate are unimodal, so the minimum lies between the two estimates, which the grid covers in ever
-    finer steps; what a grid may miss is less than the distance of its last neighbours, 1e-6 of the range.
+    All rates that the difference allows are tried: a missed one would be evidence that is none. The grid is fine near
+    the two estimates, where the minimum mostly lies, and near both ends of what is allowed, where it lies at few
+    trials or when nearly all or none succeeded; then it closes in on its best point.
     """
-    ours, theirs = control[0] / control[1], treatment[0] / treatment[1] - difference
     edge = 1e-12
     least_rate, most_rate = max(edge, edge - difference), min(1 - edge, 1 - edge - difference)
-    low = min(max(min(ours, theirs), least_rate), most_rate)
-    high = min(max(max(ours, theirs), least_rate), most_rate)
-    # the mixture's mode may lie a little beside the estimate
-    margin = 0.1 * (high - low) + 1e-9
-    low, high = max(least_rate, low - margin), min(most_rate, high + margin)
+    estimates = np.clip([control[0] / control[1], treatment[0] / treatment[1] - difference], least_rate, most_rate)
+    whole = most_rate - least_rate
+    near = np.linspace(estimates.min(), estimates.max(), _GRID)
+    rates = np.unique(np.concatenate([near, least_rate + whole * _ENDS, most_rate - whole * _ENDS]))
     best = math.inf
-    for _ in range(3):
-        rates = np.linspace(low, high, _GRID)
+    for _ in range(4):
         logs = log_e_value(*control, rates, planned, alpha) + log_e_value(
-            *treatment, rates + difference, planned, alpha
+            *treatment, np.minimum(rates + difference, 1 - edge), planned, alpha
         )
-        place = int(logs.argmin())
+        place = int(np.nanargmin(logs))
         best = min(best, float(logs[place]))
-        low, high = float(rates[max(0, place - 1)]), float(rates[min(_GRID - 1, place + 1)])
+        rates = np.linspace(rates[max(0, place - 1)], rates[min(len(rates) - 1, place + 1)], _CLOSER)
     return best
 
 
@@ -172,3 +206,8 @@ def _require_counts(successes: float, trials: float) -> None:
         raise InvalidInput(
             f"{successes!r} successes in {trials!r} trials cannot be", what="successes", allowed=f"0 to {trials!r}"
         )
+
+
+def _require_plan(level: float, planned: float) -> None:
+    require_level(level)
+    require_planned(planned)

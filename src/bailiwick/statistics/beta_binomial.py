@@ -10,10 +10,13 @@ Source: Howard, Ramdas, McAuliffe, Sekhon, Annals of Statistics 49(2), 2021, arX
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln, xlog1py, xlogy
 
+from bailiwick.errors import InvalidInput
 from bailiwick.statistics.normal_mixture import mixture_precision
 
 Floats = NDArray[np.float64]
@@ -40,3 +43,20 @@ def log_e_value(
     r = np.maximum(mixture_precision(planned, alpha) * spread - spread, 1e-3 * spread)
     a, b = r / (1 - p), r / p
     return np.asarray(betaln(a + yes, b + n - yes) - betaln(a, b) - xlogy(yes, p) - xlog1py(n - yes, -p))
+
+
+def require_planned(planned: float) -> float:
+    """The planned number of trials itself, where it is finite and above 0.
+
+    Raises:
+        InvalidInput: it is not.
+    """
+    if not 0 < planned < math.inf:
+        raise InvalidInput(
+            f"a plan of {planned!r} trials is none",
+            what="planned",
+            requested=repr(planned),
+            allowed="a finite number above 0",
+            remedy="give the number of trials near which the test shall be most powerful",
+        )
+    return planned

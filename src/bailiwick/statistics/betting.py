@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bailiwick.errors import InvalidInput
+from bailiwick.statistics.effect import require_level
 
 Floats = NDArray[np.float64]
 
@@ -64,8 +65,9 @@ def betting_sequence(values: ArrayLike, level: float = 0.95, grid: int = 1_000) 
         grid: means that are tested; the ends are rounded outwards to the next one.
 
     Raises:
-        InvalidInput: a value lies outside 0 to 1 or is no number.
+        InvalidInput: a value lies outside 0 to 1 or is no number, or the level does.
     """
+    require_level(level)
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or not ((x >= 0) & (x <= 1)).all():
         raise InvalidInput(

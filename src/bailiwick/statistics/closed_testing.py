@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bailiwick.errors import InvalidInput
+from bailiwick.statistics.effect import require_level
 
 Floats = NDArray[np.float64]
 
@@ -77,6 +78,7 @@ def e_benjamini_hochberg(e_values: ArrayLike, alpha: float = 0.05) -> NDArray[np
         e_values: shape ``(hypotheses,)``; for many secondary metrics, of which some wrong ones can be afforded.
         alpha: expected share of false rejections among all rejections.
     """
+    require_level(alpha, "alpha")
     values = _e_values(e_values)
     descending = -np.sort(-values)
     hypotheses = len(values)

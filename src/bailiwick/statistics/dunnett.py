@@ -96,7 +96,7 @@ def dunnett_probability(
 ) -> float:
     """The probability that all statistics stay within the bound, in absolute value where two-sided.
 
-    >>> round(1 - dunnett_probability(2.76, [0.5**0.5] * 3, 10), 3)  # Dunnett 1964: 2.76 at 0.05
+    >>> round(1 - dunnett_probability(2.76, [0.5**0.5] * 3, 10), 3)  # three equal arms, ten degrees of freedom
     0.05
 
     Args:
@@ -128,7 +128,7 @@ def dunnett_quantile(
 ) -> float:
     """The bound that all statistics keep with probability ``level``: the critical value of Dunnett's tables.
 
-    >>> round(dunnett_quantile(0.95, [0.5**0.5] * 4, 60), 2)  # Dunnett 1964
+    >>> round(dunnett_quantile(0.95, [0.5**0.5] * 4, 60), 2)
     2.51
     >>> round(dunnett_quantile(0.95, [0.5**0.5] * 4, 30, two_sided=False), 2)  # Dunnett 1955, table 1a
     2.25

@@ -28,6 +28,7 @@ from bailiwick.errors import InvalidInput
 
 Floats = NDArray[np.float64]
 
+_UNDERFLOW = 1e-280
 _RELATIVE_ERRORS = (3.0, 1.0, 0.3)
 """Of the rarer label's share: standard deviations that the mixed alternatives expect; gross errors, and small ones."""
 
@@ -150,8 +151,18 @@ def _log_one_sided(heads: Floats, tails: Floats, coin: float) -> Floats:
         # of a beta distributed share w the relative variance is (1 - w) / w / (concentration + 1)
         concentration = (1 - rarer) / rarer / (error * error)
         a, b = concentration * coin, concentration * (1 - coin)
-        # far below the coin the mixture's mass underflows; evidence of e^-700 and none are the same
-        mass = np.log(np.maximum(betaincc(a + heads, b + tails, coin), 1e-300))
-        parts.append(betaln(a + heads, b + tails) - betaln(a, b) + mass - math.log(float(betaincc(a, b, coin))))
+        mass = _log_mass_above(a + heads, b + tails, coin) - math.log(float(betaincc(a, b, coin)))
+        parts.append(betaln(a + heads, b + tails) - betaln(a, b) + mass)
     mixed = logsumexp(np.stack(parts), axis=0) - math.log(len(parts))
     return np.asarray(mixed - heads * math.log(coin) - tails * math.log1p(-coin))
+
+
+def _log_mass_above(a: Floats, b: Floats, coin: float) -> Floats:
+    """Logarithm of the chance that a Beta(a, b) lies above the coin; never more than it, also where that underflows.
+
+    There the first factor of the hypergeometric series is taken (DLMF 8.17.8), whose further terms are at least those
+    of a geometric series in ``1 - coin``. Less evidence than there is keeps an e-value valid; more would not.
+    """
+    mass = betaincc(a, b, coin)
+    least = a * math.log(coin) + b * math.log1p(-coin) - np.log(b) - betaln(a, b) - math.log(coin)
+    return np.asarray(np.where(mass > _UNDERFLOW, np.log(np.maximum(mass, _UNDERFLOW)), least))

@@ -14,9 +14,11 @@ tables", Biometrika 34, 1947.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy.special import betaln
 
 from bailiwick.errors import InvalidInput
 from bailiwick.statistics.effect import Alternative
@@ -27,6 +29,7 @@ Floats = NDArray[np.float64]
 # Tables whose probabilities agree to this relative difference are equally likely.
 _TIE = 1 + 1e-7
 _MOST_TABLES = 300_000
+_MOST_CONDITIONAL = 2_000_000
 _GRID = 401
 
 
@@ -96,6 +99,14 @@ def barnard_exact(control: Share, treatment: Share, alternative: Alternative = A
 def _conditional(control: Share, treatment: Share, alternative: Alternative, weight_of_seen: float) -> float:
     n0, n1, both = control.trials, treatment.trials, control.successes + treatment.successes
     least = max(0, both - n0)
+    if min(n1, both) - least > _MOST_CONDITIONAL:
+        raise InvalidInput(
+            f"with {both:,} successes there are {min(n1, both) - least:,} tables",
+            what="successes",
+            requested=both,
+            allowed=f"at most {_MOST_CONDITIONAL:,} tables",
+            remedy="use the score test, which is as good with so many successes",
+        )
     successes = np.arange(least, min(n1, both) + 1)
     logs = _log_choose(n1, successes) + _log_choose(n0, both - successes) - _log_choose(n0 + n1, np.array(both))
     probabilities = np.exp(logs)
@@ -154,7 +165,8 @@ def _binomials(n: int, shares: Floats) -> Floats:
 
 
 def _log_choose(n: int, k: NDArray[np.int64]) -> Floats:
-    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
+    # by the beta function, which keeps its digits where one argument dwarfs the other; gammas of 1e9 would lose seven
+    return np.asarray(-betaln(n - k + 1, k + 1) - math.log1p(n))
 
 
 def _require_small(n0: int, n1: int) -> None:

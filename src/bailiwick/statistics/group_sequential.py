@@ -35,6 +35,8 @@ Floats = NDArray[np.float64]
 
 _FAR = 8.0
 _STEP = 0.02
+# Two looks nearer to each other tell the same, and a grid for the little that lies between them would be huge.
+_LEAST_GAP = 5e-4
 
 
 class Spending(StrEnum):
@@ -65,7 +67,7 @@ def spent(time: float, alpha: float, spending: Spending = Spending.OBRIEN_FLEMIN
     >>> round(spent(0.5, 0.025), 6), round(spent(0.5, 0.025, Spending.POCOCK), 6)
     (0.001525, 0.015503)
     """
-    if time <= 0:
+    if not time > 0:
         return 0.0
     if time >= 1:
         return alpha
@@ -199,10 +201,12 @@ def _bound(state: _Density | None, time: float, due: float, two_sided: bool) -> 
 
 
 def _require_times(times: Sequence[float]) -> None:
-    rising = all(early < late for early, late in pairwise(times))
-    if not times or not rising or times[0] <= 0 or times[-1] > 1 + 1e-12:
+    rising = all(late - early >= _LEAST_GAP for early, late in pairwise(times))
+    if not times or not rising or not (times[0] > 0 and times[-1] <= 1 + 1e-12):
         raise InvalidInput(
             f"information times {tuple(times)!r} do not rise from above 0 to at most 1",
             what="times",
+            requested=list(times),
+            allowed=f"above 0, each at least {_LEAST_GAP:g} after the one before, the last at most 1",
             remedy="give each look's information as a share of the planned total; past the plan, watch sequentially",
         )

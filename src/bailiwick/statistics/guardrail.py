@@ -125,6 +125,8 @@ def guard(
     allowance = slope * score.control if margin.relative else margin.size
     advantage = direction * score.difference + allowance
     variance = 1 / score.information + slope * slope * score.control_variance + 2 * direction * slope * score.covariance
+    if not variance > 0:  # a margin of 100 % against a treatment that does not vary
+        return _result(advantage, 0.0, 0.0, state, tuning, "the values of the treatment do not vary")
     information = 1 / variance
     planned = state.planned_information or information * tuning.planned_units / score.units
     clock = max(state.information, information)

@@ -28,6 +28,7 @@ from bailiwick.statistics.effect import Alternative, require_confidence
 Floats = NDArray[np.float64]
 
 _MOST_EXACT = 60
+_FEW_DIFFERENCES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,17 +183,28 @@ def _normal_p_value(excess: float, error: float, alternative: Alternative) -> fl
 def _nth_difference(base: Floats, other: Floats, place: int) -> float:
     """The difference ``other - base`` that ``place`` others precede, of sorted arms, without listing all of them.
 
-    Bisection on the value, counting by binary search; then the exact difference nearest above.
+    A bracket is narrowed by interpolation, counting by binary search, until few differences are left in it; those are
+    listed.
     """
     if len(base) * len(other) <= 250_000:
         return float(np.partition((other[:, None] - base[None, :]).ravel(), place)[place])
-    low, high = float(other[0] - base[-1]), float(other[-1] - base[0])
-    for _ in range(80):
-        middle = low + (high - low) / 2
-        if middle in (low, high):
+    low, high = math.nextafter(float(other[0] - base[-1]), -math.inf), float(other[-1] - base[0])
+    # of each control value how many treated ones differ by no more than the ends of the bracket
+    below, upto = np.zeros(len(base), np.intp), np.full(len(base), len(other), np.intp)
+    for step in range(200):
+        before, inside = int(below.sum()), int((upto - below).sum())
+        if inside <= _FEW_DIFFERENCES:
+            starts, sizes = np.repeat(below, upto - below), upto - below
+            within = np.arange(inside) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            return float(np.partition(other[starts + within] - np.repeat(base, sizes), place - before)[place - before])
+        # every third step halves, so that a lopsided bracket shrinks too
+        share = 0.5 if step % 3 == 2 else (place - before + 0.5) / inside
+        middle = low + (high - low) * share
+        if not low < middle < high:
             break
-        if int(np.searchsorted(other, base + middle, side="right").sum()) > place:
-            high = middle
+        counted = np.searchsorted(other, base + middle, side="right")
+        if int(counted.sum()) > place:
+            high, upto = middle, counted
         else:
-            low = middle
+            low, below = middle, counted
     return high

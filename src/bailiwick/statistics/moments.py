@@ -15,6 +15,9 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+ROUNDING = 1e-12
+"""Share of a sum of squares below which a difference of such sums is rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class UnitMoments:
@@ -85,10 +88,17 @@ class UnitMoments:
         """Square of `standard_error`; NaN with fewer than two units."""
         if self.units < 2 or not self.count:
             return math.nan
+        return self.residual_squares * self.units / (self.units - 1) / (self.count * self.count)
+
+    @property
+    def residual_squares(self) -> float:
+        """Sum over units of ``(total - mean * count)^2``, whose sum is zero by definition of the mean.
+
+        0 where what is left after subtracting the mean is rounding, not spread: ten times 0.1 does not vary.
+        """
         ratio = self.mean
-        # sum of the squared linearised residuals (total - ratio * count); their sum is zero by definition of the ratio
-        residuals = self.total_total - 2 * ratio * self.total_count + ratio * ratio * self.count_count
-        return max(0.0, residuals) * self.units / (self.units - 1) / (self.count * self.count)
+        squares = self.total_total - 2 * ratio * self.total_count + ratio * ratio * self.count_count
+        return squares if squares > ROUNDING * self.total_total else 0.0
 
     @property
     def standard_error(self) -> float:

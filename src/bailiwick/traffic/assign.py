@@ -55,10 +55,12 @@ def version_for(plan: TrafficPlan, unit: str) -> str:
     >>> version_for(plan, "user-42")
     'cards-v1'
     """
-    ranges = plan.ranges
-    if len(ranges) == 1:
-        return ranges[0].version
-    return ranges[bisect_right(ranges, slot(plan.salt, unit), key=_first) - 1].version
+    return plan.ranges[0].version if len(plan.ranges) == 1 else version_at(plan, slot(plan.salt, unit))
+
+
+def version_at(plan: TrafficPlan, place: int) -> str:
+    """The version that serves a slot under this plan."""
+    return plan.ranges[bisect_right(plan.ranges, place, key=_first) - 1].version
 
 
 def slots_of(salt: str, units: Sequence[str]) -> NDArray[np.int64]:

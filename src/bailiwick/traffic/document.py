@@ -15,7 +15,10 @@ def plan_document(plan: TrafficPlan) -> dict[str, Any]:
     >>> plan_document(whole("cards", "cards-v1", "salt"))["weights"]
     {'cards-v1': 100.0}
     """
-    return {**asdict(plan), "weights": {version: weight / 100 for version, weight in plan.weights.items()}}
+    document = asdict(plan)
+    if plan.shadow is not None:
+        document["shadow"] = {"version": plan.shadow.version, "share": plan.shadow.share / 100}
+    return {**document, "weights": {version: weight / 100 for version, weight in plan.weights.items()}}
 
 
 def record_document(record: PlanRecord) -> dict[str, Any]:

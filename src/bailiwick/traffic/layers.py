@@ -97,6 +97,11 @@ def sets(plan: ExperimentPlan) -> frozenset[str]:
     return frozenset(parameters | ({"the version"} if any(arm.version is not None for arm in plan.arms) else set()))
 
 
+def choosing_versions(running: Iterable[ExperimentPlan]) -> list[ExperimentPlan]:
+    """The experiments whose arms name versions: those who take part are served by them, whatever is deployed."""
+    return [plan for plan in running if any(arm.version is not None for arm in plan.arms)]
+
+
 def _check_same_layer(plan: ExperimentPlan, other: ExperimentPlan) -> None:
     where = f"the layer {plan.layer!r} of {plan.domain!r}"
     if plan.unit != other.unit:

@@ -24,12 +24,54 @@ class SlotRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """A version that answers copies of requests; nobody sees its answers.
+
+    Args:
+        share: basis points of the domain's requests that are copied, 1 to `SLOTS`.
+    """
+
+    version: str
+    share: int = SLOTS
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A canary and the equally large control that it is compared with, within one plan.
+
+    The canary's units are those whose slots the plan gives to its version; the control's are slots of the baseline.
+
+    Args:
+        rollout: its id; exposures are recorded under it, with the arms `CANARY` and `CONTROL`.
+        epoch: grows by one with each change of the weights of one rollout, from 1.
+        canary: the version that is tried.
+        control: slots ``first`` (included) to ``end`` (excluded) of the baseline; equal for no control at all.
+    """
+
+    rollout: str
+    epoch: int
+    canary: str
+    control: tuple[int, int]
+
+    @property
+    def control_weight(self) -> int:
+        """Slots of the control."""
+        return self.control[1] - self.control[0]
+
+
+CANARY = "canary"
+CONTROL = "control"
+
+
+@dataclass(frozen=True, slots=True)
 class TrafficPlan:
     """Which version serves which slot of a domain. Ranges are sorted, disjoint, and cover every slot.
 
     Args:
         revision: grows by one with each change; a gateway applies a plan only if its revision is newer.
         salt: fixed for the plan's life, so that a unit keeps its slot.
+        comparison: what a rollout compares in it; None outside of one.
+        shadow: who answers copies besides; it has no weight.
     """
 
     domain: str
@@ -37,6 +79,8 @@ class TrafficPlan:
     salt: str
     ranges: tuple[SlotRange, ...]
     algorithm: int = ALGORITHM
+    comparison: Comparison | None = None
+    shadow: Shadow | None = None
 
     @property
     def weights(self) -> dict[str, int]:

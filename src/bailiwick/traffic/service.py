@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -17,7 +17,8 @@ from bailiwick.storage.cache import Cache
 from bailiwick.storage.database import Database
 from bailiwick.traffic import experiment_store, store
 from bailiwick.traffic.experiment_service import ExperimentPlacement, by_domain
-from bailiwick.traffic.model import PlanRecord, TrafficPlan
+from bailiwick.traffic.model import Comparison, PlanRecord, Shadow, TrafficPlan
+from bailiwick.traffic.shadow import check_shadow, useful
 from bailiwick.traffic.weights import check_weights, reweight, whole
 from bailiwick.traffic.wire import PublishedPlans, dump_plans, load_plans
 
@@ -92,6 +93,7 @@ class TrafficService(ExperimentPlacement):
         actor: Actor,
         expected_revision: int | None = None,
         action: str = "traffic.shift",
+        compare: Callable[[TrafficPlan], Comparison] | None = None,
     ) -> TrafficPlan:
         """Give a domain's versions new weights, in basis points. Without any difference nothing is written.
 
@@ -102,6 +104,7 @@ class TrafficService(ExperimentPlacement):
             actor: who does it, and why.
             expected_revision: the revision that the caller decided on (0: no plan yet); None: whatever is in force.
             action: the name under which the change is audited.
+            compare: what is compared in the new plan; without it nothing is, whatever was before.
 
         Raises:
             Conflict: somebody changed the plan since ``expected_revision``.
@@ -110,9 +113,11 @@ class TrafficService(ExperimentPlacement):
 
         def next_plan(present: TrafficPlan | None) -> TrafficPlan:
             if present is not None:
-                return reweight(present, weights)
-            first = whole(domain, next(iter(check_weights(weights))), salt=f"traffic:{domain}")
-            return replace(reweight(first, weights), revision=1)
+                plan = reweight(present, weights)
+            else:
+                first = whole(domain, next(iter(check_weights(weights))), salt=f"traffic:{domain}")
+                plan = replace(reweight(first, weights), revision=1)
+            return replace(plan, comparison=compare(plan) if compare else None)
 
         return self._append(connection, domain, next_plan, actor, expected_revision, action)
 
@@ -126,7 +131,7 @@ class TrafficService(ExperimentPlacement):
         expected_revision: int | None = None,
         action: str = "traffic.rollback",
     ) -> TrafficPlan:
-        """Bring an earlier revision's assignment back, to the slot, as a new revision.
+        """Bring an earlier revision's assignment back, to the slot, as a new revision without comparison and shadow.
 
         Raises:
             Conflict: somebody changed the plan since ``expected_revision``.
@@ -137,9 +142,39 @@ class TrafficService(ExperimentPlacement):
             raise NotFound(f"the plan of {domain!r} has no revision {revision}", what="revision", requested=revision)
 
         def next_plan(present: TrafficPlan | None) -> TrafficPlan:
-            return replace(earlier.plan, revision=present.revision + 1 if present else 1)
+            revision = present.revision + 1 if present else 1
+            return replace(earlier.plan, revision=revision, comparison=None, shadow=None)
 
         return self._append(connection, domain, next_plan, actor, expected_revision, action, restores=revision)
+
+    def cast(
+        self,
+        connection: Connection,
+        domain: str,
+        shadow: Shadow | None,
+        *,
+        actor: Actor,
+        expected_revision: int | None = None,
+        action: str = "traffic.shadow",
+    ) -> TrafficPlan:
+        """Let a version answer copies of a domain's requests, or (None) none; who is served stays as it is.
+
+        Raises:
+            NotFound: the domain has no plan.
+            InvalidInput: the share is out of bounds.
+            Conflict: somebody changed the plan since ``expected_revision``, or the version serves everybody.
+        """
+        if shadow is not None:
+            check_shadow(shadow)
+
+        def next_plan(present: TrafficPlan | None) -> TrafficPlan:
+            if present is None:
+                raise NotFound(f"nothing is deployed in {domain!r}", what="domain", requested=domain)
+            if shadow is not None and useful(shadow, present.ranges) is None:
+                raise Conflict(f"{shadow.version!r} serves all of {domain!r} already", what="version")
+            return replace(present, revision=present.revision + 1, shadow=shadow)
+
+        return self._append(connection, domain, next_plan, actor, expected_revision, action)
 
     def publish(self) -> None:
         """Put every plan in force, of traffic and of experiments, into the shared cache.
@@ -188,7 +223,8 @@ class TrafficService(ExperimentPlacement):
         present = newest.plan if newest else None
         _check_revision(domain, present.revision if present else 0, expected_revision)
         plan = next_plan(present)
-        if present is not None and (present.ranges, present.salt) == (plan.ranges, plan.salt):
+        plan = replace(plan, shadow=useful(plan.shadow, plan.ranges))
+        if present is not None and replace(plan, revision=present.revision) == present:
             return present
         # A clock that was set back must not let a later revision seem older than an earlier one.
         now = max(self._clock.now(), newest.at) if newest else self._clock.now()
@@ -198,10 +234,17 @@ class TrafficService(ExperimentPlacement):
             actor,
             action,
             f"traffic:{domain}",
-            before={"revision": present.revision, "weights": present.weights} if present else None,
-            after={"revision": plan.revision, "weights": plan.weights},
+            before=_audited(present) if present else None,
+            after=_audited(plan),
         )
         return plan
+
+
+def _audited(plan: TrafficPlan) -> dict[str, object]:
+    """What the audit trail says of a plan."""
+    compared = {} if plan.comparison is None else {"comparison": asdict(plan.comparison)}
+    shadowed = {} if plan.shadow is None else {"shadow": asdict(plan.shadow)}
+    return {"revision": plan.revision, "weights": plan.weights, **compared, **shadowed}
 
 
 def _check_revision(domain: str, present: int, expected: int | None) -> None:

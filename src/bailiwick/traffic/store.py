@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Text,
     func,
     insert,
+    null,
     select,
     tuple_,
     update,
@@ -25,7 +27,7 @@ from sqlalchemy import (
 
 from bailiwick.storage.database import Database
 from bailiwick.storage.schema import Json, UtcDateTime, metadata
-from bailiwick.traffic.model import PlanRecord, SlotRange, TrafficPlan
+from bailiwick.traffic.model import Comparison, PlanRecord, Shadow, SlotRange, TrafficPlan
 
 traffic_plan = Table(
     "traffic_plan",
@@ -40,6 +42,8 @@ traffic_plan = Table(
     Column("salt", String(100), nullable=False),
     Column("algorithm", Integer, nullable=False),
     Column("ranges", Json, nullable=False),
+    Column("comparison", Json, nullable=True),
+    Column("shadow", Json, nullable=True),
     Index("ix_traffic_plan_at", "domain", "at"),
 )
 
@@ -85,6 +89,8 @@ def append(connection: Connection, record: PlanRecord) -> None:
             salt=plan.salt,
             algorithm=plan.algorithm,
             ranges=[[piece.first, piece.end, piece.version] for piece in plan.ranges],
+            comparison=asdict(plan.comparison) if plan.comparison else null(),
+            shadow=[plan.shadow.version, plan.shadow.share] if plan.shadow else null(),
         )
     )
     move_revision(connection)
@@ -142,6 +148,10 @@ def _record(row: Row[Any]) -> PlanRecord:
         salt=row.salt,
         ranges=tuple(SlotRange(first, end, version) for first, end, version in row.ranges),
         algorithm=row.algorithm,
+        comparison=None
+        if row.comparison is None
+        else Comparison(**{**row.comparison, "control": tuple(row.comparison["control"])}),
+        shadow=None if row.shadow is None else Shadow(*row.shadow),
     )
     return PlanRecord(
         plan=plan, at=row.at, actor=row.actor, change=row.change, reason=row.reason, restores=row.restores

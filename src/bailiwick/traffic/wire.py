@@ -9,7 +9,8 @@ import orjson
 
 from bailiwick.errors import InvalidInput
 from bailiwick.traffic.experiment_document import experiment_document, parse_experiment
-from bailiwick.traffic.model import SLOTS, ExperimentPlan, Holdout, SlotRange, TrafficPlan
+from bailiwick.traffic.model import SLOTS, Comparison, ExperimentPlan, Holdout, Shadow, SlotRange, TrafficPlan
+from bailiwick.traffic.shadow import check_shadow
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +78,19 @@ def _plan(entry: Any) -> TrafficPlan:
         salt=str(entry["salt"]),
         ranges=ranges,
         algorithm=int(entry["algorithm"]),
+        comparison=_comparison(entry.get("comparison")),
+        shadow=_shadow(entry.get("shadow")),
     )
+
+
+def _shadow(entry: Any) -> Shadow | None:
+    return None if entry is None else check_shadow(Shadow(str(entry["version"]), int(entry["share"])))
+
+
+def _comparison(entry: Any) -> Comparison | None:
+    if entry is None:
+        return None
+    first, end = (int(slot) for slot in entry["control"])
+    if not 0 <= first <= end <= SLOTS:
+        raise ValueError(f"a control from slot {first} to {end}")
+    return Comparison(str(entry["rollout"]), int(entry["epoch"]), str(entry["canary"]), (first, end))

@@ -42,6 +42,7 @@ class PrivateTrainingTerms:
     """What a private training is going to do and cost, before it does it.
 
     Args:
+        snapshot: what it would learn from, as it was checked: a version that is imported meanwhile is not taken.
         key: the account to debit; the global one of its lineage is debited too.
         terms: of the account.
         labels: that the model will know.
@@ -49,6 +50,7 @@ class PrivateTrainingTerms:
         release: what is charged for.
     """
 
+    snapshot: Dataset
     key: AccountKey
     terms: ReleaseTerms
     labels: tuple[str, ...]
@@ -116,7 +118,7 @@ class PrivateTrainingService:
         require_noise()
         plan = chosen.plan(cost.epsilon, cost.delta, terms.contribution_cap, settings)
         return PrivateTrainingTerms(
-            key, terms, terms.categories["label"].values, plan, _release_plan(domain, chosen, plan, cost)
+            snapshot, key, terms, terms.categories["label"].values, plan, _release_plan(domain, chosen, plan, cost)
         )
 
     def train(
@@ -159,7 +161,7 @@ class PrivateTrainingService:
         terms = self.plan(
             domain, dataset, epsilon=epsilon, delta=delta, family=family, settings=settings, namespace=namespace
         )
-        snapshot = self._datasets.get(dataset)
+        snapshot = terms.snapshot
         chosen = self._family_of(family)
         cost = terms.release.cost
         recorded = {**(settings or {}), "epsilon": cost.epsilon, "delta": cost.delta}

@@ -63,6 +63,7 @@ def test_plan_and_release__over_rest__with_a_card_until_the_budget_ends(client: 
         ({"epsilon": None}, 422, "epsilon"),
         ({"epsilon": -1}, 422, "epsilon"),
         ({"epsilon": "NaN"}, 422, "epsilon"),
+        ({"epsilon": True}, 422, None),
         ({"level": "low"}, 422, "epsilon"),
         ({"domain": "cards"}, 404, None),
         ({"dataset": "none"}, 404, "dataset"),

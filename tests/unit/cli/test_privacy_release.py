@@ -51,7 +51,15 @@ def test_plan_then_release__tables_and_report_card(flags: Flags) -> None:
     for word in ("95 % within", "naive", "pld", "Nothing was charged"):
         assert word in plan
     found = run(flags, "release", *BANK, *statistics, *cost)
-    for word in ("Report card", "unit of bank-customers", "add-remove", "never reset", "not protected", "opendp"):
+    for word in (
+        "Report card",
+        "unit of bank-customers",
+        "add-remove",
+        "never reset",
+        "all together",
+        "not protected",
+        "opendp",
+    ):
         assert word in found
     assert run_json(flags, "plan", *BANK, *statistics, *cost)["cost"] == "epsilon 3, delta 0.000001"
     run(flags, "release", *BANK, *statistics, *cost, refused=BudgetExhausted)

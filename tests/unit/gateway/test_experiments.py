@@ -40,7 +40,7 @@ class Tape:
         self.lost: list[dict[str, Any]] = []
         self.numbers: list[tuple[str, str, str, float]] = []
 
-    def record(self, domain: str, version: str, metric: str, value: float) -> bool:
+    def record(self, domain: str, version: str, metric: str, value: float, *, arm: str = "") -> bool:
         self.numbers.append((domain, version, metric, value))
         return True
 

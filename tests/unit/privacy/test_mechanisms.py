@@ -27,7 +27,7 @@ from bailiwick.privacy.mechanisms.noisy_max import MostFrequent
 from bailiwick.privacy.mechanisms.partition_selection import PartitionSelection
 from bailiwick.privacy.mechanisms.quantiles import Quantiles
 from bailiwick.privacy.mechanisms.sums import Sum
-from bailiwick.privacy.terms import Adjacency, Categories, ColumnBounds, ReleaseTerms
+from bailiwick.privacy.terms import LARGEST_CAP, Adjacency, Categories, ColumnBounds, ReleaseTerms
 
 TERMS = stated()
 AMOUNT = NumericColumn.of(TERMS, "amount", 2)
@@ -168,12 +168,6 @@ def test_column__bounds_without_a_step_or_beyond_counting__refused() -> None:
             NumericColumn.of(stated(bounds={"amount": bounds}), "amount", decimals)
 
 
-def test_laplace__values_near_the_end_of_the_range__refused() -> None:
-    for value in (2**62 + 1, -(2**62) - 1, -(2**63)):
-        with pytest.raises(InvalidInput):
-            noise.laplace([value], 1, 1.0)
-
-
 def _chi_square(drawn: np.ndarray[Any, Any], epsilon: float, widest: int) -> float:
     """The probability of a fit as bad as this, if the noise is discrete Laplace with that epsilon per step."""
     q = np.exp(-epsilon)
@@ -237,3 +231,53 @@ def test_categories__the_public_list_decides_what_is_answered() -> None:
     terms = stated(categories={"label": Categories(("a", "never-seen"))})
     found = Histogram(terms, ("label",), LOUD).release(rows(terms))
     assert [cell["key"] for cell in found["cells"]] == [["a"], ["never-seen"]]
+
+
+@pytest.mark.parametrize("value", [2**62 + 1, -(2**62) - 1, 2**63, -(2**63), -(2**80)])
+def test_laplace__sum_beyond_64_bits__is_cut_not_refused(value: int) -> None:
+    # A refusal would tell how large a sum over private rows is.
+    found = int(noise.laplace([value, 5], 1, LOUD)[0])
+    assert abs(found - (noise.LARGEST if value > 0 else -noise.LARGEST)) <= 1
+
+
+def test_selection__values_that_differ_after_a_nul__are_not_one() -> None:
+    # As one text they would swap counts, and one unit would move a count by as many units as there are.
+    found = {"a": 40, "a\0x": 30, "a\0y": 20, "\ud800": 25}
+    terms = stated(contribution_cap=len(found))
+    listed = PartitionSelection(terms, "word", LOUD, 1e-6).release(words(terms, found))
+    assert {value["key"]: value["count"] for value in listed["values"]} == pytest.approx(found, abs=1)
+
+
+def test_local__categories_that_differ_after_a_nul__are_not_one() -> None:
+    terms = replace(
+        stated(contribution_cap=1), adjacency=Adjacency.REPLACE, categories={"label": Categories(("a\0x", "a\0y"))}
+    )
+    given = bound(terms, ["u1", "u2"], categorical={"label": ["a\0x", "a\0y"]})
+    assert LocalRandomisation(terms, "label", LOUD).release(given)["records"] == ["a\0x", "a\0y"]
+
+
+@pytest.mark.parametrize("cap", [0, 10**6 + 1, 10**18, True, 1.5])
+def test_cap__no_sensible_number_of_rows__is_refused_by_name(cap: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        Count(replace(TERMS, contribution_cap=cap), 1.0)
+    assert refused.value.what == "contribution_cap"
+
+
+def test_cap__largest__every_mechanism_can_be_calibrated() -> None:
+    terms = replace(
+        TERMS,
+        contribution_cap=LARGEST_CAP,
+        adjacency=Adjacency.REPLACE,
+        bounds={"amount": ColumnBounds(-(2.0**40), 2.0**40)},
+    )
+    column = NumericColumn.of(terms, "amount")
+    made: list[Calibrated] = [
+        Count(terms, 1.0),
+        Histogram(terms, ("label",), 1.0),
+        Sum(terms, column, 1.0),
+        Mean(terms, column, 1.0),
+        Quantiles(terms, column, (0.5,), 1.0),
+        MostFrequent(terms, "label", 1.0),
+        PartitionSelection(terms, "word", 1.0, 1e-6),
+    ]
+    assert all(mechanism.uses for mechanism in made)

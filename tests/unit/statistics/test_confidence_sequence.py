@@ -215,3 +215,32 @@ def test_guard__within_the_margin__holds_on_either_scale() -> None:
 def test_guard__burn_in__remembers_nothing() -> None:
     look = guard([UnitMoments.of([1.0])], [UnitMoments.of([1.0])], Tuning(100), Margin(0.1))
     assert look.reason and look.state == GuardrailWatch() and not look.harmed and not look.holds
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e6 + 0.1])
+def test_compare__values_that_never_vary__rounding_is_no_spread(value: float) -> None:
+    look = compare([UnitMoments.of([value] * 997)], [UnitMoments.of([value] * 1_003)], Tuning(2_000))
+    assert look.reason == "the values of the two arms do not vary"
+    assert (look.e_value, look.effect.p_value) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("scale", [1e100, 1e-100])
+def test_compare__values_beyond_floats__refused(scale: float) -> None:
+    arms = [[UnitMoments.of(np.array([1.0, 2.0] * 300) * scale)] for _ in "ab"]
+    with pytest.raises(InvalidInput, match="beyond what can be reckoned"):
+        compare(arms[0], arms[1], Tuning(2_000))
+
+
+@pytest.mark.parametrize("scale", [1e50, 1.0, 1e-50])
+def test_compare__another_unit__same_verdict(scale: float) -> None:
+    treated, values = _arms(8, 2_000, 0.2)
+    look = compare([UnitMoments.of(values[~treated] * scale)], [UnitMoments.of(values[treated] * scale)], Tuning(2_000))
+    assert look.effect.lift == pytest.approx(0.2, abs=0.06)
+    assert look.effect.rejects
+
+
+def test_guard__margin_of_everything_and_no_spread__says_so() -> None:
+    control, flat = UnitMoments.of([1.0, 2.0] * 300), UnitMoments.of([1.0] * 600)
+    look = guard([control], [flat], Tuning(1_000), Margin(1.0))
+    assert look.reason is None or "vary" in look.reason
+    assert not look.harmed

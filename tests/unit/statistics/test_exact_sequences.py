@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import binom, multinomial
 
 from bailiwick.errors import InvalidInput
-from bailiwick.statistics.bernoulli_sequence import compare_rates, log_common_rate, rate_interval
+from bailiwick.statistics.bernoulli_sequence import _least, compare_rates, log_common_rate, rate_interval
 from bailiwick.statistics.beta_binomial import log_e_value
 from bailiwick.statistics.betting import betting_sequence, log_capital
+from bailiwick.statistics.closed_testing import e_benjamini_hochberg
 from bailiwick.statistics.error_counts import ErrorCounts, compare_errors, log_e_value_fewer, log_e_value_more
 from bailiwick.statistics.quantile_sequence import Empirical, compare_quantiles, quantile_interval
 from bailiwick.statistics.sample_ratio import log_multinomial_e_value, sample_ratio
@@ -182,3 +186,75 @@ def test_quantile_interval__requests_of_few_users__wider() -> None:
 def test_exact_sequences__impossible_input__refused(make) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InvalidInput):
         make()
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.5])
+@pytest.mark.parametrize("events", [20, 3_000, 200_000])
+def test_errors__fewer_than_their_share_in_the_treatment__never_evidence_of_more(share: float, events: int) -> None:
+    """The mixture's mass beyond the coin underflows far below it; what stands in must not turn into evidence."""
+    treated = np.unique(np.linspace(0, 0.9 * share * events, 50).astype(int))
+    evidence = log_e_value_more(events - treated, treated, share)
+    assert (evidence < 0.5).all()
+    assert (np.diff(evidence) > -1e-6).all() or events == 20
+    look = compare_errors([ErrorCounts(events, 0, share)])
+    assert look.worse_p_value == 1.0
+
+
+@pytest.mark.parametrize(("control", "treatment"), [(300, 20), (40, 2), (12, 12), (2, 30), (900, 500)])
+def test_errors__any_counts__equal_the_integral_over_the_mixture(control: int, treatment: int) -> None:
+    """Brute force: the truncated betas on a fine grid, in place of incomplete beta functions."""
+    coin, parts = 0.4, []
+    for error in (3.0, 1.0, 0.3):
+        concentration = (1 - coin) / coin / error**2
+        a, b = concentration * coin, concentration * (1 - coin)
+        # evenly in ((1 - coin of the mixture) / (1 - coin))^b, which takes away the pole of the beta density at 1
+        tails = (1 - coin) * ((np.arange(1_000_000) + 0.5) / 1_000_000) ** (1 / b)
+        density = (1 - tails) ** (a - 1)
+        ratio = treatment * np.log((1 - tails) / coin) + control * np.log(tails / (1 - coin))
+        parts.append((density * np.exp(ratio)).sum() / density.sum())
+    assert float(log_e_value_more(control, treatment, coin)) == pytest.approx(math.log(np.mean(parts)), abs=2e-3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.0, 0.0, 0.1, -0.3]),
+    st.floats(1, 1e5),
+)
+def test_common_rate__any_counts__no_rate_says_less(seed: int, difference: float, planned: float) -> None:
+    """A minimum that is missed would be evidence that is none: also where all or none succeed, at few trials."""
+    generator = np.random.default_rng(seed)
+    trials = [int(10 ** generator.uniform(0, 4.5)) for _ in range(2)]
+    rate = 10 ** generator.uniform(-3, 0)
+    yes = [int(generator.binomial(n, min(1.0, rate * 2 ** generator.normal(0, 0.5)))) for n in trials]
+    if generator.random() < 0.3:
+        yes[0] = trials[0]
+    found = _least((yes[0], trials[0]), (yes[1], trials[1]), difference, planned, 0.05)
+    low, high = max(1e-12, -difference + 1e-12), min(1 - 1e-12, 1 - difference - 1e-12)
+    ends = (high - low) * np.geomspace(1e-9, 0.5, 2_000)
+    rates = np.concatenate([np.linspace(low, high, 5_000), low + ends, high - ends])
+    logs = log_e_value(yes[0], trials[0], rates, planned) + log_e_value(
+        yes[1], trials[1], np.minimum(rates + difference, 1 - 1e-12), planned
+    )
+    assert found <= logs.min() + 0.03
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: betting_sequence([0.5], level=95),
+        lambda: rate_interval(3, 10, level=95),
+        lambda: rate_interval(3, 10, planned=0),
+        lambda: rate_interval(3, 10, planned=math.nan),
+        lambda: compare_rates((1, 10), (2, 10), level=0),
+        lambda: log_common_rate((1, 10), (2, 10), alpha=5),
+        lambda: quantile_interval(Empirical.of([1.0, 2.0]), 0.5, 100, level=95),
+        lambda: compare_quantiles(Empirical.of([1.0]), Empirical.of([1.0]), 0.5, math.inf),
+        lambda: Empirical.of([1.0, math.nan]),
+        lambda: Empirical.of([1.0, 2.0], effective=math.nan),
+        lambda: e_benjamini_hochberg([1.0, 2.0], alpha=0),
+    ],
+)
+def test_sequences__impossible_level_plan_or_value__refused(call: Callable[[], object]) -> None:
+    with pytest.raises(InvalidInput):
+        call()

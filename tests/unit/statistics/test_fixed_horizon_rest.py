@@ -14,7 +14,7 @@ from bailiwick.errors import InvalidInput
 from bailiwick.metrics.sketch import Sketch
 from bailiwick.statistics import multiple_testing
 from bailiwick.statistics.effect import Alternative
-from bailiwick.statistics.mann_whitney import mann_whitney
+from bailiwick.statistics.mann_whitney import _nth_difference, mann_whitney
 from bailiwick.statistics.moments import UnitMoments
 from bailiwick.statistics.non_inferiority import equivalence, non_inferiority
 from bailiwick.statistics.quantile_difference import quantile_difference, quantile_estimate, quantile_of
@@ -182,3 +182,14 @@ def test_quantile__too_few_values_in_the_tail__cannot_tell() -> None:
 def test_moments__same_lift_by_any_path__welch_is_what_estimates_give() -> None:
     control, treatment = UnitMoments.of([1.0, 3.0, 2.0]), UnitMoments.of([4.0, 3.0, 6.0])
     assert welch(control, treatment).difference == estimate_arm(treatment).mean - estimate_arm(control).mean
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_mann_whitney__large_arms__every_order_statistic_as_if_all_differences_were_listed(tied: bool) -> None:
+    generator = np.random.default_rng(9)
+    base, other = np.sort(generator.lognormal(0, 2, 700)), np.sort(generator.lognormal(0.1, 2, 900))
+    if tied:
+        base, other = base.round(0), other.round(0)
+    differences = np.sort((other[:, None] - base[None, :]).ravel())
+    for place in (0, 1, 70_000, 314_999, 500_000, len(differences) - 1):
+        assert _nth_difference(base, other, place) == pytest.approx(differences[place], rel=1e-12, abs=1e-12)

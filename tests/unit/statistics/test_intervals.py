@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
 
+from bailiwick.errors import InvalidInput
 from bailiwick.statistics.calibration import (
     expected_calibration_error,
     fit_temperature,
@@ -13,7 +14,7 @@ from bailiwick.statistics.calibration import (
     softmax,
 )
 from bailiwick.statistics.paired import compare_paired
-from bailiwick.statistics.proportion import wilson_interval
+from bailiwick.statistics.proportions import wilson_interval
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 10), (10, 10), (3, 7), (2854, 3080)])
@@ -54,8 +55,17 @@ def test_paired__interval__ends_where_the_score_test_rejects(n: int, b: int, c: 
 
 
 def test_paired__impossible_counts__refused() -> None:
-    with pytest.raises(ValueError, match="differing"):
-        compare_paired(3, 2, 2)
+    for counts in ((3, 2, 2), (0, 0, 0), (10, -1, 2)):
+        with pytest.raises(InvalidInput, match="differing"):
+            compare_paired(*counts)
+    with pytest.raises(InvalidInput, match="level"):
+        compare_paired(10, 1, 2, level=95)
+
+
+@pytest.mark.parametrize(("successes", "trials", "level"), [(5, 3, 0.95), (-1, 3, 0.95), (1, 3, 95.0)])
+def test_wilson__impossible_input__refused(successes: int, trials: int, level: float) -> None:
+    with pytest.raises(InvalidInput):
+        wilson_interval(successes, trials, level)
 
 
 def test_temperature__overconfident_scores__recovered() -> None:

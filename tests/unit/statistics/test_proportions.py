@@ -69,17 +69,18 @@ def test_score__equals_statsmodels(control: Share, treatment: Share, corrected: 
     )
 
 
-def test_intervals__newcombe_1998_table_ii__reproduced() -> None:
-    """Column (a), 56/70 - 48/80: methods 1 (Wald), 5 (Mee), 6 (Miettinen-Nurminen), 10 (Newcombe), four digits."""
+def test_intervals__newcombes_first_example__equal_statsmodels_and_brute_force() -> None:
+    """56 of 70 against 48 of 80 (Newcombe 1998): Wald and Newcombe by statsmodels, score intervals by likelihood."""
     control, treatment = Share(48, 80), Share(56, 70)
-    wald, mee, mn = (
-        z_test(control, treatment),
-        score_test(control, treatment),
-        score_test(control, treatment, corrected=True),
-    )
-    found = [(wald.low, wald.high), (mee.low, mee.high), (mn.low, mn.high), newcombe_interval(control, treatment)]
-    published = [(0.0575, 0.3425), (0.0533, 0.3377), (0.0528, 0.3382), (0.0524, 0.3339)]
-    assert [(round(low, 4), round(high, 4)) for low, high in found] == published
+    counts = (56, 70, 48, 80)
+    wald = z_test(control, treatment)
+    assert (wald.low, wald.high) == pytest.approx(confint_proportions_2indep(*counts, method="wald"), rel=1e-9)
+    expected = confint_proportions_2indep(*counts, method="newcomb")
+    assert newcombe_interval(control, treatment) == pytest.approx(expected, rel=1e-9)
+    for corrected, factor in ((False, 1.0), (True, math.sqrt(149 / 150))):
+        found = score_test(control, treatment, corrected=corrected)
+        assert factor * likelihood_score(control, treatment, found.low) == pytest.approx(1.959964, abs=1e-6)
+        assert factor * likelihood_score(control, treatment, found.high) == pytest.approx(-1.959964, abs=1e-6)
 
 
 @pytest.mark.parametrize("alternative", Alternative)
@@ -190,3 +191,12 @@ def test_share__impossible_counts__refused(successes: int, trials: int) -> None:
 def test_exact__arms_too_large_to_list__refused_with_what_would_do() -> None:
     with pytest.raises(InvalidInput, match="fisher_exact"):
         boschloo_exact(Share(1, 10_000), Share(1, 10_000))
+
+
+def test_fisher__a_billion_units__equals_whole_number_arithmetic() -> None:
+    control, treatment = Share(3, 10**9), Share(11, 7 * 10**8)
+    ways = [math.comb(10**9, 14 - k) * math.comb(7 * 10**8, k) for k in range(15)]
+    expected = sum(way for way in ways if way <= ways[11]) / sum(ways)
+    assert fisher_exact(control, treatment) == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(InvalidInput, match="tables"):
+        fisher_exact(Share(10**8, 10**9), Share(10**8, 10**9))

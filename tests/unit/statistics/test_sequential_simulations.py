@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.simulations import sequential
+from benchmarks.simulations import sequential, uneven
 
 REPETITIONS = 250
 
@@ -27,6 +27,11 @@ def test_sequential__every_promise__within_chance(found: list[dict[str, float]])
             assert row["value"] <= row["goal"] + chance, row
         else:
             assert row["value"] >= row["goal"] - chance, row
+
+
+def test_uneven__every_promise__within_chance() -> None:
+    for row in uneven.records(60, seed=12):
+        assert row["value"] <= row["goal"] + 4 * math.sqrt(row["goal"] * (100 - row["goal"]) / row["runs"]), row
 
 
 def test_naive_z__watched_at_every_event__shows_that_the_simulation_can_fail() -> None:

@@ -138,3 +138,12 @@ def test_fieller__control_that_may_be_zero__has_no_interval() -> None:
     assert found.rejects
     assert found.lift == pytest.approx(49)
     assert (found.lift_low, found.lift_high) == (None, None)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.9999])
+def test_welch_many__many_degrees_of_freedom__quantiles_keep_their_digits(level: float) -> None:
+    units = np.array([400.0, 501.0, 900.0, 1e4, 1e6, 1e9])
+    arm = (np.full(6, 10.0), 1 / units, units)
+    many = welch_many(arm, arm, level)
+    expected = stats.t.ppf(0.5 + level / 2, 2 * units - 2) * np.sqrt(2 / units)
+    assert many.high == pytest.approx(expected, rel=2e-12)

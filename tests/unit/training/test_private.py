@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from learning_examples import ADA, Learning, examples, write_csv
@@ -78,6 +79,27 @@ def test_train__terms_without_labels_or_cap__refused_naming_them(learning: Learn
 def test_train__units_not_independent__refused(learning: Learning) -> None:
     with pytest.raises(InvalidInput, match="no unit is protected"):
         Private(learning, independent=False).train()
+
+
+def test_train__another_version_is_imported_meanwhile__learns_from_the_one_that_was_checked(learning: Learning) -> None:
+    private = Private(learning)
+    checked = learning.datasets.get("bank")
+    family = private_family("private-linear-text")
+
+    class Slow:
+        """A family that takes its time to plan."""
+
+        def plan(self, *given: Any) -> Any:
+            path = write_csv(learning.folder / "bank.csv", examples(90, seed=3))
+            learning.datasets.import_file(path, actor=ADA)  # not independent, and about no unit
+            return family.plan(*given)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(family, name)
+
+    training = PrivateTrainingService(learning.training, learning.datasets, private.privacy, lambda _name: Slow())
+    run = training.train("bank", "bank", actor=ADA, epsilon=1, delta="1e-6", settings=SMALL)
+    assert run.dataset == checked.id != learning.datasets.get("bank").id
 
 
 def test_train__no_account__not_found(learning: Learning) -> None:

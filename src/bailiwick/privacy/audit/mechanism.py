@@ -133,4 +133,6 @@ def _best_threshold(false: Floats, true: Floats, delta: float) -> tuple[float, f
         for h, a in zip(hits, alarms, strict=True)
     ]
     best = int(np.argmax(bounds))
-    return bounds[best], float(candidates[best])
+    # Half way to the next lower candidate the split of these outputs is the same. At the candidate itself, the least
+    # output that spoke for the unit, it would miss every later one that is a little less.
+    return bounds[best], float(candidates[max(best - 1, 0)] + candidates[best]) / 2

@@ -106,20 +106,19 @@ def laplace(values: Sequence[int] | NDArray[np.int64], sensitivity: int, epsilon
     """Whole numbers with discrete Laplace noise, all in one call.
 
     Args:
-        values: exact, in steps.
+        values: exact, in steps. What lies beyond `LARGEST` is cut to it: an error would tell how large a sum over
+            private rows is, and a cut brings neighbours no further apart.
         sensitivity: the L1 distance between neighbouring vectors, in steps.
         epsilon: of the whole vector.
 
     Raises:
-        InvalidInput: no sensible epsilon, or a value too large to be exact.
+        InvalidInput: no sensible epsilon or sensitivity. It does not depend on the values.
     """
-    exact = np.asarray(values, dtype=np.int64)
-    if exact.size == 0:
-        return exact
-    # np.abs of the smallest 64-bit number is negative
-    if max(abs(int(exact.min())), abs(int(exact.max()))) > LARGEST:
-        raise InvalidInput("a value is too large to be released exactly", what="values", allowed=f"below {LARGEST}")
-    return np.asarray(_laplace(sensitivity, epsilon)[0](exact), dtype=np.int64)
+    made = _laplace(sensitivity, epsilon)[0]
+    # Python's integers first: a sum may not even fit into 64 bits.
+    within = values if isinstance(values, np.ndarray) else [min(max(value, -LARGEST), LARGEST) for value in values]
+    exact = np.clip(np.asarray(within, dtype=np.int64), -LARGEST, LARGEST)
+    return np.asarray(made(exact), dtype=np.int64) if exact.size else exact
 
 
 @lru_cache(512)

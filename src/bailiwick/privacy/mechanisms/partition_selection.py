@@ -98,13 +98,24 @@ class PartitionSelection:
         same_terms(self.terms, rows)
         if not rows.distinct or len(rows.categories) != 1:
             raise InvalidInput("partition selection needs distinct rows of one column", what="rows")
-        found = Counter(rows.categories[self.column])
-        listed = self._made()[0](dict(found)) if found else {}
-        ordered = sorted(listed.items(), key=lambda item: (-item[1], item[0]))
+        # In hexadecimal: OpenDP ends a text at its first NUL, which would make one value of two, each with its count.
+        found = {_coded(value): count for value, count in Counter(rows.categories[self.column]).items()}
+        listed = self._made()[0](found) if found else {}
+        ordered = sorted(
+            ((_decoded(key), count) for key, count in listed.items()), key=lambda item: (-item[1], item[0])
+        )
         return {"threshold": self.threshold, "values": [{"key": key, "count": int(count)} for key, count in ordered]}
 
     def _made(self) -> tuple[Any, float, int, float]:
         return _select(self.values_per_unit, self.epsilon, self.delta)
+
+
+def _coded(value: str) -> str:
+    return value.encode("utf-8", "surrogatepass").hex()
+
+
+def _decoded(key: str) -> str:
+    return bytes.fromhex(key).decode("utf-8", "surrogatepass")
 
 
 @lru_cache(64)

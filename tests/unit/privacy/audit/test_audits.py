@@ -49,6 +49,14 @@ def test_mechanism__unit_moves_the_output_down__refuted_too() -> None:
     assert audit(laplace(0, 5_000, 2.0), laplace(-1_000, 5_000, 2.0), 1.0, confidence=CERTAIN).refuted
 
 
+def test_audit__sides_far_apart__every_output_counts() -> None:
+    # The threshold lies in the gap, not at the least of the outputs that chose it, so nothing is missed: 0 of 180.
+    lowest = (0.5e-6) ** (1 / 180)
+    for _ in range(20):
+        verdict = audit(laplace(0, 200, 1.0), laplace(10**6, 200, 1.0), 1.0, confidence=CERTAIN)
+        assert verdict.lower_bound == pytest.approx(np.log(lowest / (1 - lowest)))
+
+
 def test_bound__known_counts__as_clopper_pearson() -> None:
     # 0 of 100 gives an upper bound of 1 - 0.025**(1/100); 100 of 100 a lower one of its complement.
     bound = epsilon_bound(100, 100, 0, 100, delta=0.0, confidence=0.95)

@@ -1,0 +1,1 @@
+"""Canary rollouts: schedule, evidence, decision, controller."""

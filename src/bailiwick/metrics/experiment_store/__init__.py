@@ -1,0 +1,1 @@
+"""The tables of experiments and their queries, one module per kind of row."""
