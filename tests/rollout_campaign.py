@@ -25,6 +25,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import servers
 from deliveries import GOOD
 from serving import ADA, TEXTS, Fleet, ServerProcess
 
@@ -91,14 +92,14 @@ class Counts:
         requests: of users, answered with 200.
         moved: of these, asked again at the other gateway since their own was killed under them.
         failed: why requests failed, if any did.
-        refused_feedback: opinions that the server refused, while its database was away.
+        opinions: what the server said to each opinion on an answer, by status; 0: it was gone.
         applied_s: seconds from the last plan of a rollout until every living gateway served it.
     """
 
     requests: int = 0
     moved: int = 0
     failed: list[str] = field(default_factory=list)
-    refused_feedback: int = 0
+    opinions: Counter[int] = field(default_factory=Counter)
     kills: Counter[str] = field(default_factory=Counter)
     endings: Counter[str] = field(default_factory=Counter)
     second_starts_refused: int = 0
@@ -224,6 +225,19 @@ class Campaign:
                 self._kill_gateway(which)
             self.counts.kills[kind] += 1
 
+    def restart(self, postgres: servers.OwnPostgres, redis: servers.OwnRedis) -> None:
+        """Crash the database for two seconds amid the rollout, then the cache."""
+        time.sleep(self._random.uniform(0.5, 1.5))
+        postgres.stop()
+        time.sleep(2)
+        postgres.start()
+        self.counts.kills["PostgreSQL restart"] += 1
+        time.sleep(self._random.uniform(0.5, 1.5))
+        redis.stop()
+        time.sleep(1)
+        redis.start()
+        self.counts.kills["Redis restart"] += 1
+
     def _kill_gateway(self, which: int) -> None:
         dying = self.gateways[which]
         with self._lock:
@@ -279,17 +293,17 @@ class Campaign:
                     self._answered(moved, self._opinion(gateway, request, right))
                 break
 
-    def _opinion(self, gateway: ServerProcess, request: str, right: bool) -> bool:
-        """Give feedback; whether it was taken. An opinion is no request of a user: it may be given again."""
+    def _opinion(self, gateway: ServerProcess, request: str, right: bool) -> int:
+        """Give feedback; its status. An opinion waits for the database, so it is not counted as a user's request."""
         with contextlib.suppress(OSError, http.client.HTTPException):
-            return _post(gateway, "/v1/feedback", {"request_id": request, "value": right})[0] < 300
-        return False
+            return _post(gateway, "/v1/feedback", {"request_id": request, "value": right})[0]
+        return 0
 
-    def _answered(self, moved: bool, heard: bool) -> None:
+    def _answered(self, moved: bool, said: int) -> None:
         with self._lock:
             self.counts.requests += 1
             self.counts.moved += moved
-            self.counts.refused_feedback += not heard
+            self.counts.opinions[said] += 1
 
     def _fail(self, why: str) -> None:
         with self._lock:
@@ -428,3 +442,29 @@ def campaign(home: Path, seed: int, *, kills: Sequence[int]) -> tuple[Counts, li
         return run.counts, run.violations()
     finally:
         run.close()
+
+
+def restart_campaign(home: Path, seed: int) -> tuple[Counts, list[str]]:
+    """A rollout of a good and of a bad version, with PostgreSQL and Redis crashed and started again in each.
+
+    Raises:
+        servers.CannotRun: a server's package is missing.
+    """
+    redis, postgres = servers.OwnRedis(), servers.OwnPostgres(home / "pg")
+    named = {"BAILIWICK_DATABASE_URL": postgres.url, "BAILIWICK_REDIS_URL": redis.url}
+    os.environ.update(named)
+    try:
+        run = Campaign(home / "home", seed)
+        try:
+            with run.users():
+                for shuffled in (False, True):
+                    run.roll_out(shuffled=shuffled, meanwhile=partial(run.restart, postgres, redis))
+                run.abort_by_hand()
+            return run.counts, run.violations()
+        finally:
+            run.close()
+    finally:
+        for name in named:
+            del os.environ[name]
+        postgres.close()
+        redis.close()

@@ -11,6 +11,7 @@ import numpy as np
 from deliveries import ADA, Estate
 
 from bailiwick.clock import VirtualClock
+from bailiwick.delivery.live import LiveMetrics
 from bailiwick.delivery.rollout.controller import Outcome, RolloutController
 from bailiwick.delivery.rollout.model import (
     Direction,
@@ -133,8 +134,8 @@ class Rollouts:
 
     def __init__(self, database: Database, clock: VirtualClock, totals: Totals | None = None) -> None:
         self.database, self.clock = database, clock
-        self.estate = Estate(database, clock)
         self.metrics = MetricsService(database, clock, flush_interval_s=3600)
+        self.estate = Estate(database, clock, live=LiveMetrics(lambda: self.metrics))
         self.reader = EvidenceReader(totals or self.metrics, clock)
         traffic, delivery = self.estate.traffic, self.estate.delivery
         self.recorder = RolloutRecorder(self.estate.audit, clock, traffic, delivery)

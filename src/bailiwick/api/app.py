@@ -48,6 +48,7 @@ _ROUTERS = [
     "bailiwick.api.privacy_releases",
     "bailiwick.api.shadow",
     "bailiwick.api.webhooks",
+    "bailiwick.api.privacy_plans",
     "bailiwick.api.experiments",
     "bailiwick.api.holdout",
 ]

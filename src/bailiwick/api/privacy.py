@@ -34,7 +34,9 @@ class SettingsBody(BaseModel):
     categories: dict[Column, list[Annotated[str, Field(max_length=1_000)]]] = Field(
         default_factory=dict, max_length=1_000
     )
-    level: str | None = Field(None, description="low, medium or high: what one release may cost")
+    level: str | None = Field(None, description="low, medium or high: what a release costs that names no epsilon")
+    default_epsilon: Amount | None = Field(None, description="instead of a level")
+    default_delta: Amount | None = Field(None, description="with a default epsilon; default: 0")
 
 
 class BudgetBody(BaseModel):
@@ -105,7 +107,7 @@ def set_settings(
     platform: Platform = Depends(platform_of),
     actor: Actor = Depends(actor_of),
 ) -> dict[str, Any]:
-    """Replace the terms of a budget; once it was charged, all but its level is fixed (409)."""
+    """Replace the terms of a budget; once it was charged, all but its price is fixed (409)."""
     key = AccountKey(namespace, lineage, domain or "")
     platform.privacy.set_settings(key, parse_settings(body.model_dump()), actor)
     return platform.privacy.describe(key)

@@ -1,4 +1,4 @@
-"""REST: what private statistics would cost, and their release."""
+"""REST: releases of private statistics and metrics."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, Stric
 
 from bailiwick.api.app import actor_of, platform_of
 from bailiwick.datasets.private_questions import Settings, Statistic
-from bailiwick.datasets.private_statistics import Asked, Planned
+from bailiwick.datasets.private_statistics import Asked
 from bailiwick.errors import InvalidInput
 from bailiwick.evaluation.private_metrics import PrivateMetric
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
 from bailiwick.privacy.costs import Cost, Level
-from bailiwick.privacy.mechanisms.model import ExpectedError
-from bailiwick.privacy.planning import forecast
-from bailiwick.privacy.releases import Release, ReleasePlan
+from bailiwick.privacy.releases import Release
 
 router = APIRouter(prefix="/v1/privacy", tags=["privacy"])
 
@@ -26,7 +24,7 @@ _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Budget(BaseModel):
-    """What a release may cost: an epsilon with its delta, or a level; neither: the level of the account's settings."""
+    """What a release may cost: an epsilon with its delta, or a level; else the default of the account's settings."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,8 +36,10 @@ class Budget(BaseModel):
         """As a cost.
 
         Raises:
-            InvalidInput: both an epsilon and a level, or an amount that cannot be counted.
+            InvalidInput: both an epsilon and a level, a delta without an epsilon, or an amount that cannot be counted.
         """
+        if self.epsilon is None and self.delta not in (0, "0"):
+            raise InvalidInput("a delta goes with an epsilon", what="delta", requested=self.delta)
         if self.epsilon is not None and self.level is not None:
             raise InvalidInput("state an epsilon or a level, not both", what="epsilon")
         if self.epsilon is not None:
@@ -74,31 +74,6 @@ class MetricsRequest(Budget):
     idempotency_key: _Name | None = None
 
 
-class Repeated(BaseModel):
-    """Epsilon by accounting method when a fixed plan runs so often; null where a method does not apply."""
-
-    times: int
-    delta: float
-    epsilon: dict[str, float | None]
-
-
-class PlanView(BaseModel):
-    """What a release would cost and how exact it would be."""
-
-    dataset: str
-    accounts: list[str]
-    cost: str
-    plan: ReleasePlan
-    errors: list[ExpectedError]
-    repeated: list[Repeated]
-
-
-@router.post("/plans")
-def plan_statistics(body: StatisticsRequest, platform: Annotated[Platform, Depends(platform_of)]) -> PlanView:
-    """What would it cost? Nothing is charged."""
-    return _view(platform.private_statistics.plan(body.asked()))
-
-
 @router.post("/releases", status_code=201)
 def release_statistics(
     body: StatisticsRequest,
@@ -127,25 +102,6 @@ def release_metrics(
         idempotency_key=body.idempotency_key,
     )
     return _released(found)
-
-
-def _view(planned: Planned) -> PlanView:
-    rows = forecast(planned.priced)
-    return PlanView(
-        dataset=planned.dataset,
-        accounts=[str(key) for key in planned.keys],
-        cost=planned.priced.plan.cost.words,
-        plan=planned.priced.plan,
-        errors=list(planned.priced.errors),
-        repeated=[
-            Repeated(
-                times=row.times,
-                delta=row.delta,
-                epsilon={name: None if value == float("inf") else value for name, value in row.epsilon.items()},
-            )
-            for row in rows
-        ],
-    )
 
 
 def _released(found: Release) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bailiwick.api.app import actor_of, platform_of
 from bailiwick.api.traffic import Reason, Revision, VersionId, because
 from bailiwick.delivery.document import deployment_document
+from bailiwick.delivery.model import DeploymentStatus
 from bailiwick.delivery.rollout.document import (
     PolicyDocument,
     evidence_document,
@@ -38,6 +39,7 @@ class StartRequest(BaseModel):
     policy: Annotated[PolicyDocument | None, Field(description="default: 1, 10, 50, 100 %, on failures")] = None
     adapt: bool = Field(True, description="make the first step large enough for its sample at the present traffic")
     force: bool = Field(False, description="although a gate does not pass; needs a reason")
+    break_glass: bool = Field(False, description="although the domain is frozen; needs a reason")
     reason: Reason = None
     revision: Revision = None
 
@@ -72,7 +74,11 @@ def start(
     platform: Platform = Depends(platform_of),
     actor: Actor = Depends(actor_of),
 ) -> dict[str, Any]:
-    """Let a version in as a canary. Answers 409 with the held deployment if the gates do not allow it."""
+    """Let a version in as a canary. Answers 409 with the held deployment if the gates do not allow it.
+
+    Answers 202 with the deployment, ``status`` ``waiting``, where the domain's gate policy asks for approvals: start it
+    again once people have agreed.
+    """
     version = platform.delivery.find(body.version)
     steps, policy = policy_of(body.policy or PolicyDocument.model_validate({}))
     started = platform.rollouts.start(
@@ -83,10 +89,13 @@ def start(
         policy=policy,
         adapt=body.adapt,
         force=body.force,
+        break_glass=body.break_glass,
         expected_revision=body.revision,
     )
-    if started.rollout is None:
+    if started.deployment.status is DeploymentStatus.HELD:
         response.status_code = 409
+    elif started.deployment.status is DeploymentStatus.WAITING:
+        response.status_code = 202
     return {
         "deployment": deployment_document(started.deployment),
         "rollout": None if started.rollout is None else rollout_document(started.rollout),

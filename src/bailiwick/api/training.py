@@ -38,8 +38,12 @@ class PrivateTrainingRequest(BaseModel):
 
     domain: str = Field(max_length=64, description="whose model")
     dataset: str = Field(max_length=100, description="id or name of a data set imported with independent units")
-    epsilon: str = Field(max_length=40, description="what it may cost, as a decimal: '4', '0.5'")
-    delta: str = Field("1e-5", max_length=40, description="the probability that the promise may fail")
+    epsilon: str | None = Field(
+        None, max_length=40, description="what it may cost, as a decimal: '4', '0.5'; default: the budget's, else 1"
+    )
+    delta: str | None = Field(
+        None, max_length=40, description="the probability that the promise may fail; default: the budget's, else 1e-5"
+    )
     family: str = Field(DEFAULT_PRIVATE_FAMILY, max_length=64)
     settings: dict[str, float | int | str | bool] = Field(default_factory=dict, description="of the family")
     namespace: str | None = Field(None, max_length=200, description="of the budget, if there are several")

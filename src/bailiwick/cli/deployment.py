@@ -33,7 +33,7 @@ def list_deployments(
     if flags(ctx).json:
         print_json([deployment_document(made) for made in found])
         return
-    rows = [(made.id, made.version, percent(made.share), _status(made), made.at, made.actor) for made in found]
+    rows = [(made.id, made.version, _share(made), _status(made), made.at, made.actor) for made in found]
     print_table(
         "Deployments", ("deployment", "version", "share", "status", "asked (UTC)", "by"), rows, whole=("status",)
     )
@@ -50,7 +50,7 @@ def show(ctx: typer.Context, deployment: Id) -> None:
     if flags(ctx).json:
         print_json({**deployment_document(made), "degradation": against})
         return
-    out.print(f"[bold]{made.id}[/]  {made.version} for {percent(made.share)} of {made.domain}", soft_wrap=True)
+    out.print(f"[bold]{made.id}[/]  {made.version} for {_share(made)} of {made.domain}", soft_wrap=True)
     facts = {
         "status": f"{_status(made)}{': ' + made.outcome if made.outcome else ''}",
         "gates": explain(made.gates),
@@ -82,7 +82,7 @@ def approve(
     reason: Reason = None,
     break_glass: Annotated[bool, typer.Option("--break-glass", help="Although the domain is frozen.")] = False,
 ) -> None:
-    """Agree; it is deployed once enough people have. Who asked for it, or trained it, cannot.
+    """Agree; it is deployed, or may be rolled out, once enough people have. Who asked for it, or trained it, cannot.
 
     Exits with 7 when what was asked has changed or expired, so that nothing was deployed.
     """
@@ -93,9 +93,15 @@ def approve(
     elif made.status is DeploymentStatus.WAITING:
         missing = made.approvals_needed - len(made.approvers)
         out.print(f"[bold green]Approved[/]. It waits for {missing} more.")
+    elif made.status is DeploymentStatus.APPROVED:
+        out.print(f"[bold green]Approved[/]: {made.version} may be rolled out in {made.domain}.", soft_wrap=True)
+        out.print(f"  next: bailiwick rollout start {made.version}", soft_wrap=True)
     elif made.status is DeploymentStatus.VOIDED:
         out.print(f"[bold red]Void[/]: {made.outcome}. Traffic is as it was.", soft_wrap=True)
-        out.print(f"  next: ask again with: bailiwick deploy {made.version}", soft_wrap=True)
+        out.print(
+            f"  next: ask again with: bailiwick {'rollout start' if made.for_rollout else 'deploy'} {made.version}",
+            soft_wrap=True,
+        )
     else:
         out.print(
             f"[bold green]Deployed[/]: {made.version} serves {percent(made.share)} of {made.domain}.", soft_wrap=True
@@ -106,7 +112,7 @@ def approve(
 
 @app.command(epilog="Example:  bailiwick deployment reject waiting --reason 'not before the audit'")
 def reject(ctx: typer.Context, deployment: Id, reason: Reason = None) -> None:
-    """Refuse a deployment that waits. Who asked for it may do so too."""
+    """Refuse a deployment that waits, or a rollout that has not begun. Who asked for it may do so too."""
     made = flags(ctx).platform.delivery.reject(_id(ctx, deployment), actor=flags(ctx).actor(reason))
     if flags(ctx).json:
         print_json(deployment_document(made))
@@ -127,6 +133,10 @@ def _id(ctx: typer.Context, given: str) -> str:
             remedy="name one by its id; see `bailiwick deployment list --waiting`",
         )
     return found[0].id
+
+
+def _share(made: Deployment) -> str:
+    return "a rollout" if made.for_rollout else percent(made.share)
 
 
 def _status(made: Deployment) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from bailiwick.cli.console import EXIT_CODES, out, print_json, print_table
 from bailiwick.cli.context import flags
+from bailiwick.delivery.degradation import RollbackEvidence
 from bailiwick.delivery.gates import explain
 from bailiwick.delivery.policy import GatePolicy, PolicyRecord, policy_document
 from bailiwick.errors import GateFailed, InvalidInput
@@ -151,6 +152,12 @@ def _print(record: PolicyRecord) -> None:
     ]
     print_table(f"Gate policy of {record.domain} in {record.environment}", ("key", "value", "default"), rows)
     out.print(f"It is {since}.", soft_wrap=True)
+    policy = record.policy
+    if policy.automatic_rollback and policy.rollback_evidence is not RollbackEvidence.SEQUENTIAL:
+        out.print(
+            f"[yellow]Note[/]: fixed tolerances at {policy.rollback_samples} samples also take back versions that are "
+            f"no worse. Better: [bold]bailiwick gate set {record.domain} rollback_evidence=sequential[/]"
+        )
 
 
 def _word(key: str, value: Any) -> str:

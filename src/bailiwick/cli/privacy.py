@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bailiwick.cli import privacy_audit, privacy_budget, privacy_release
+from bailiwick.cli import privacy_audit, privacy_budget, privacy_plan, privacy_release
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.errors import NotFound
@@ -14,6 +14,7 @@ from bailiwick.errors import NotFound
 app = typer.Typer(help="Privacy budgets, private releases, and audits of both.", no_args_is_help=True)
 app.add_typer(privacy_budget.app, name="budget")
 
+privacy_plan.register(app)
 privacy_release.register(app)
 privacy_audit.register(app)
 

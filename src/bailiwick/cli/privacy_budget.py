@@ -12,7 +12,7 @@ from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.errors import InvalidInput
 from bailiwick.privacy.accounts import AccountKey
-from bailiwick.privacy.documents import parse_level, parse_settings
+from bailiwick.privacy.documents import parse_settings
 from bailiwick.privacy.recovery import LEFT_BEHIND_AFTER
 from bailiwick.privacy.terms import Adjacency, PrivacySettings
 
@@ -27,6 +27,10 @@ Values = Annotated[list[str] | None, typer.Option("--categories", help="Allowed 
 LevelName = Annotated[
     str | None, typer.Option(help="low (2.0, 1e-4), medium (1.0, 1e-5) or high (0.5, 1e-6), for one release.")
 ]
+DefaultEpsilon = Annotated[
+    str | None, typer.Option(help="Instead of --level: what a release costs that names no epsilon.")
+]
+DefaultDelta = Annotated[str | None, typer.Option(help="With --default-epsilon: its delta; default 0.")]
 
 
 @app.command(
@@ -50,6 +54,8 @@ def create(
     bounds: Bounds = None,
     categories: Values = None,
     level: LevelName = None,
+    default_epsilon: DefaultEpsilon = None,
+    default_delta: DefaultDelta = None,
 ) -> None:
     """Create a budget. Unit, adjacency, caps and reset can never be changed, its terms only until it is first charged.
 
@@ -65,7 +71,7 @@ def create(
         rho=rho,
         adjacency=adjacency,
         reset_days=reset_days,
-        settings=_settings(contribution_cap, bounds, categories, level),
+        settings=_settings(contribution_cap, bounds, categories, level, default_epsilon, default_delta),
         actor=actor,
     )
     if flags(ctx).json:
@@ -112,13 +118,13 @@ def show(
         return
     found = _one(ctx, key)
     for name in ("unit", "adjacency", "currency", "reset_policy"):
-        out.print(f"[dim]{name:14}[/] {found[name]}", markup=True)
+        out.print(f"[dim]{name:16}[/] {found[name]}", markup=True)
     for name in ("cap", "used", "held", "remaining"):
-        out.print(f"[dim]{name:14}[/] {found[name]['amount']}, delta {found[name]['delta']}")
+        out.print(f"[dim]{name:16}[/] {found[name]['amount']}, delta {found[name]['delta']}")
     for name, value in found["settings"].items():
         if value:
-            out.print(f"[dim]{name:14}[/] {value}", soft_wrap=True)
-    out.print(f"[dim]{'verified':14}[/] the balance follows from all {found['entries']} entries, whose hashes hold")
+            out.print(f"[dim]{name:16}[/] {value}", soft_wrap=True)
+    out.print(f"[dim]{'verified':16}[/] the balance follows from all {found['entries']} entries, whose hashes hold")
     print_table(
         "Newest entries",
         ("#", "at", "what", "charge", "used +", "held +", "who"),
@@ -136,21 +142,27 @@ def set_settings(
     bounds: Bounds = None,
     categories: Values = None,
     level: LevelName = None,
+    default_epsilon: DefaultEpsilon = None,
+    default_delta: DefaultDelta = None,
 ) -> None:
     """Set the terms that releases of this budget have. Take the values from public knowledge only.
 
-    Once the budget was charged, they are fixed; only the level, which is a price, can still be changed.
+    Once the budget was charged, they are fixed; only the price can still be changed: the level, or the default epsilon
+    and delta that take its place.
     """
     key, service = AccountKey.parse(account), flags(ctx).platform.privacy
     service.ledger.account(key)
-    given, own = _settings(contribution_cap, bounds, categories, level), service.own_settings(key)
+    given = _settings(contribution_cap, bounds, categories, level, default_epsilon, default_delta)
+    own = service.own_settings(key)
+    priced = given if given.default_cost else own
     service.set_settings(
         key,
         PrivacySettings(
             given.contribution_cap or own.contribution_cap,
             {**own.bounds, **given.bounds},
             {**own.categories, **given.categories},
-            given.level or own.level,
+            priced.level,
+            priced.price,
         ),
         flags(ctx).actor(),
     )
@@ -196,15 +208,22 @@ def _row(each: dict[str, Any]) -> Sequence[Any]:
 
 
 def _settings(
-    cap: int | None, bounds: list[str] | None, categories: list[str] | None, level: str | None
+    cap: int | None,
+    bounds: list[str] | None,
+    categories: list[str] | None,
+    level: str | None,
+    epsilon: str | None,
+    delta: str | None,
 ) -> PrivacySettings:
     document = {
         "contribution_cap": cap,
         "bounds": dict(_bounds(each) for each in bounds or ()),
         "categories": {name: values.split(",") for name, values in (_pair(each) for each in categories or ())},
+        "level": level,
+        "default_epsilon": epsilon,
+        "default_delta": delta,
     }
-    settings = parse_settings(document)
-    return PrivacySettings(settings.contribution_cap, settings.bounds, settings.categories, parse_level(level))
+    return parse_settings(document)
 
 
 def _bounds(text: str) -> tuple[str, list[float]]:

@@ -14,6 +14,7 @@ from bailiwick.cli.console import EXIT_CODES, out, print_json
 from bailiwick.cli.context import flags
 from bailiwick.delivery.document import deployment_document
 from bailiwick.delivery.gates import explain
+from bailiwick.delivery.model import Deployment, DeploymentStatus
 from bailiwick.delivery.rollout.document import evidence_document, parse_policy, rollout_document, transition_document
 from bailiwick.delivery.rollout.model import JudgeRule, Rollout, Step
 from bailiwick.delivery.rollout.report import report as report_of
@@ -57,12 +58,16 @@ def start(
         bool, typer.Option(help="Make the first step large enough for its sample at the present traffic.")
     ] = True,
     force: Annotated[bool, typer.Option("--force", help="Although a gate does not pass; needs --reason.")] = False,
+    break_glass: Annotated[
+        bool, typer.Option("--break-glass", help="Although the domain is frozen; needs --reason.")
+    ] = False,
     reason: Reason = None,
 ) -> None:
     """Let a version in as a canary beside the one that serves, if the gates allow it.
 
     From then on every `bailiwick serve` watches it: it gets more when it is shown to be no worse, and is taken back
-    when it is shown to be worse. Exits with 7 when a gate holds it.
+    when it is shown to be worse. Where the gate policy asks for approvals, the first start asks for them and serves
+    nobody; once people have agreed, start it again. Exits with 7 when a gate holds it.
     """
     platform = flags(ctx).platform
     version = platform.delivery.find(name)
@@ -83,6 +88,7 @@ def start(
         policy=judged,
         adapt=adapt,
         force=force,
+        break_glass=break_glass,
     )
     if flags(ctx).json:
         made = started.rollout
@@ -92,12 +98,14 @@ def start(
                 "rollout": None if made is None else rollout_document(made),
             }
         )
+    elif started.deployment.status is DeploymentStatus.WAITING:
+        _print_waiting(started.deployment)
     elif started.rollout is None:
         out.print(f"[bold red]Held[/]: {explain(started.deployment.gates)}. Traffic is as it was.")
         out.print(f"  next: train a better one, or: bailiwick rollout start {version.id} --force --reason '...'")
     else:
         _print_started(started.rollout, platform.metrics.requests_per_s(version.domain))
-    if started.rollout is None:
+    if started.deployment.status is DeploymentStatus.HELD:
         raise typer.Exit(EXIT_CODES[GateFailed])
 
 
@@ -317,6 +325,13 @@ def _with_steps(
         )
         for step in ladder
     )
+
+
+def _print_waiting(asked: Deployment) -> None:
+    people = f"{asked.approvals_needed} approval{'s' * (asked.approvals_needed > 1)}"
+    out.print(f"[bold yellow]Waiting[/] for {people} until {asked.expires_at:%Y-%m-%d %H:%M}Z. Traffic is as it was.")
+    out.print(f"  next, by somebody else: bailiwick deployment approve {asked.id}", soft_wrap=True)
+    out.print("  and then the same command again", soft_wrap=True)
 
 
 def _print_started(rollout: Rollout, requests_per_s: float) -> None:

@@ -34,8 +34,12 @@ def train(
     private: Annotated[
         bool, typer.Option("--private", help="Under differential privacy, paid for by a budget.")
     ] = False,
-    epsilon: Annotated[str, typer.Option(help="With --private: what it may cost.")] = "1.0",
-    delta: Annotated[str, typer.Option(help="With --private: the probability that the promise may fail.")] = "1e-5",
+    epsilon: Annotated[
+        str | None, typer.Option(help="With --private: what it may cost; default: the budget's, else 1.")
+    ] = None,
+    delta: Annotated[
+        str | None, typer.Option(help="With --private: how likely the promise may fail; default: the budget's or 1e-5.")
+    ] = None,
     namespace: Annotated[str | None, typer.Option(help="With --private: of the budget, if there are several.")] = None,
 ) -> None:
     """Train a domain's model on a data set, then evaluate it on texts that it never saw.
@@ -49,13 +53,15 @@ def train(
     root = flags(ctx)
     if private:
         refused = {"--all": every, "--from-version": from_version, "--epochs": epochs, "--seed": seed}
-        _train_privately(root, domain, dataset, family, _settings(setting or []), epsilon, delta, namespace, refused)
+        _train_privately(
+            root, domain, dataset, family, parse_family_settings(setting or []), epsilon, delta, namespace, refused
+        )
         return
     if every == (domain is not None):
         raise InvalidInput("name one domain, or give --all", what="DOMAIN", remedy="bailiwick train --help")
     if every and from_version:
         raise InvalidInput("--from-version goes with one domain", what="--from-version", requested=from_version)
-    settings = _settings(setting or [])
+    settings = parse_family_settings(setting or [])
     if epochs is not None:
         settings["epochs"] = epochs
     chosen_seed = root.settings.seed if seed is None else seed
@@ -102,8 +108,8 @@ def _train_privately(
     dataset: str,
     family: str,
     settings: Settings,
-    epsilon: str,
-    delta: str,
+    epsilon: str | None,
+    delta: str | None,
     namespace: str | None,
     refused: dict[str, Any],
 ) -> None:
@@ -202,7 +208,12 @@ def _report(run: TrainingRun, evaluation: Evaluation) -> None:
     print_evaluation(evaluation)
 
 
-def _settings(given: list[str]) -> Settings:
+def parse_family_settings(given: list[str]) -> Settings:
+    """The values of ``--set NAME=VALUE`` by name.
+
+    Raises:
+        InvalidInput: one is not of that form.
+    """
     parsed: Settings = {}
     for entry in given:
         name, equals, value = entry.partition("=")

@@ -16,6 +16,7 @@ from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.applicability import Applicability, of_import
 from bailiwick.privacy.costs import Cost
 from bailiwick.privacy.planning import Priced, price
+from bailiwick.privacy.quotes import Quote, quote_release
 from bailiwick.privacy.releases import Release
 from bailiwick.privacy.service import PrivacyService
 from bailiwick.privacy.terms import ReleaseTerms
@@ -33,7 +34,7 @@ class Asked:
         namespace: of the privacy unit's account.
         domain: only rows of this domain, charged to its account too; None: all rows, charged to every domain's account
             that there is.
-        cost: epsilon and delta of the whole release; None: the level of the account's settings.
+        cost: epsilon and delta of the whole release; None: the default of the account's settings.
         settings: public choices beside the terms.
     """
 
@@ -91,7 +92,7 @@ class PrivateStatistics:
         account = self._privacy.ledger.account(own)
         check_units(snapshot, account.unit)
         terms = self._privacy.terms(own)
-        found = questions(asked.statistics, terms, self._cost(asked, own), asked.settings)
+        found = questions(asked.statistics, terms, asked.cost or self._privacy.default_cost(own), asked.settings)
         priced = price(
             _purpose(asked, snapshot),
             [question.mechanism for question in found],
@@ -99,6 +100,11 @@ class PrivateStatistics:
             not_protected=not_protected(asked.statistics, terms),
         )
         return Planned(snapshot.id, terms, self._keys(own), found, priced)
+
+    def quote(self, asked: Asked) -> Quote:
+        """What the statistics would cost, who would pay, and what would be left; see `plan`."""
+        planned = self.plan(asked)
+        return quote_release(planned.dataset, planned.keys, planned.priced, self._privacy.funds(planned.keys))
 
     def release(self, asked: Asked, *, actor: Actor, idempotency_key: str | None = None) -> Release:
         """Charge for the statistics, compute them, and keep them with their report card.
@@ -143,18 +149,6 @@ class PrivateStatistics:
                 requested="a private release",
                 remedy=found.remedy or None,
             )
-
-    def _cost(self, asked: Asked, key: AccountKey) -> Cost:
-        if asked.cost is not None:
-            return asked.cost
-        level = self._privacy.settings(key).level
-        if level is None:
-            raise InvalidInput(
-                "no epsilon is stated for the release",
-                what="epsilon",
-                remedy="state --epsilon or --level, or set a level for the budget",
-            )
-        return level.cost
 
     def _keys(self, own: AccountKey) -> tuple[AccountKey, ...]:
         if own.domain:

@@ -22,7 +22,7 @@ from bailiwick.traffic.service import TrafficService
 
 
 class Approving:
-    """Collects approvals, and deploys once there are enough.
+    """Collects approvals, and deploys once there are enough; what waits for a rollout may then begin.
 
     Args:
         database: of the deployments.
@@ -76,13 +76,16 @@ class Approving:
             asked = self._records.say(connection, asked, True, actor)
             if len(asked.approvers) < asked.approvals_needed:
                 return asked
+            if asked.for_rollout:
+                return self._records.set_status(connection, asked, DeploymentStatus.APPROVED, actor)
             return self._deploying.enact(connection, asked, verdict, actor, break_glass=break_glass)
 
     def reject(self, id: str, actor: Actor) -> Deployment:
         """See `DeliveryService.reject`."""
         with self._traffic.changing() as connection:
             asked = _found(connection, id)
-            _require_waiting(asked)
+            if asked.status is not DeploymentStatus.APPROVED:
+                _require_waiting(asked)
             if actor.name not in {each.approver for each in asked.approvals}:
                 asked = self._records.say(connection, asked, False, actor)
             outcome = f"refused by {actor.name}" + (f": {actor.reason}" if actor.reason else "")
@@ -92,13 +95,12 @@ class Approving:
         """Void what has waited too long."""
         now = self._clock.now()
         with self._database.read() as connection:
-            if not any(_expired(asked, now) for asked in store.waiting(connection)):
+            if not _overdue(connection, now):
                 return []
         with self._traffic.changing() as connection:
             return [
                 self._records.set_status(connection, asked, DeploymentStatus.VOIDED, actor, _EXPIRED)
-                for asked in store.waiting(connection)
-                if _expired(asked, now)
+                for asked in _overdue(connection, now)
             ]
 
 
@@ -116,6 +118,11 @@ def why_void(asked: Deployment, verdict: Verdict, now: datetime) -> str | None:
     if not verdict.passed and not asked.forced:
         return f"the gates no longer let it pass: {verdict.reason}"
     return None
+
+
+def _overdue(connection: Connection, now: datetime) -> list[Deployment]:
+    pending = (DeploymentStatus.WAITING, DeploymentStatus.APPROVED)
+    return [asked for status in pending for asked in store.waiting(connection, None, status) if _expired(asked, now)]
 
 
 def _expired(asked: Deployment, now: datetime) -> bool:

@@ -78,7 +78,7 @@ class Deploying:
             if weights == present:
                 raise Conflict(f"{version!r} already serves {percent(share)} of {domain!r}", what="version")
             if verdict.policy.policy.approvals:
-                _require_not_asked(connection, domain, version)
+                require_not_asked(connection, domain, version)
                 return self._records.add(connection, verdict, DeploymentStatus.WAITING, share, present, actor)
             revision = self._put_in_service(
                 connection, verdict, weights, present, actor, break_glass=break_glass, expected=expected_revision
@@ -175,7 +175,12 @@ class Deploying:
         return newest.plan.weights if newest else {}
 
 
-def _require_not_asked(connection: Connection, domain: str, version: str) -> None:
+def require_not_asked(connection: Connection, domain: str, version: str) -> None:
+    """Refuse to ask twice.
+
+    Raises:
+        Conflict: the version waits for approval already.
+    """
     for asked in store.waiting(connection, domain):
         if asked.version == version:
             raise Conflict(

@@ -22,6 +22,7 @@ class DeploymentStatus(StrEnum):
     ROLLED_BACK = "rolled_back"  # was taken out by a rollback
     WAITING = "waiting"  # the gates let it pass; people have not yet
     REJECTED = "rejected"  # somebody refused it
+    APPROVED = "approved"  # people have agreed that it is rolled out; nobody has begun yet
     VOIDED = "voided"  # waited too long, or what was asked to be approved has changed
 
     @property
@@ -109,7 +110,7 @@ class Deployment:
 
     Args:
         previous: the version with the most traffic before; None for the first.
-        share: basis points that were asked for.
+        share: basis points that were asked for; 0 until the rollout that people are asked about begins.
         gates: as judged when it was attempted.
         forced: deployed although a gate did not pass.
         plan_revision: of the traffic plan that it made; None when held.
@@ -147,6 +148,11 @@ class Deployment:
     approvals: tuple[Approval, ...] = ()
 
     @property
+    def for_rollout(self) -> bool:
+        """Whether it was asked for by a rollout that has not begun: its schedule says who gets it when."""
+        return self.share == 0
+
+    @property
     def approvers(self) -> tuple[str, ...]:
         """Who agreed, oldest first."""
         return tuple(each.approver for each in self.approvals if each.approved)
@@ -182,8 +188,9 @@ class RollbackEvent:
         removed: versions that served and no longer do.
         restored: weights since then, in basis points.
         automatic: nobody asked for it.
-        rule: that was broken (see `degradation.Finding`), or ``by_hand``.
-        metric: that broke it, with its value before or beside (``baseline``) and its own (``current``).
+        rule: that was broken (see `degradation.Finding`), ``rollout`` where a rollout was aborted, or ``by_hand``.
+        metric: that broke it, with its value before or beside (``baseline``) and its own (``current``). Of a rollout
+            that was aborted without evidence of harm: its first metric that was measured.
         plan_revision: of the plan that the rollback made.
     """
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from bailiwick.clock import Clock
 from bailiwick.delivery import policy_store
 from bailiwick.delivery.policy import GatePolicy, PolicyRecord, changed
+from bailiwick.delivery.rollout.freeze import FreezeWindow
 from bailiwick.errors import Conflict
 from bailiwick.governance.audit import Actor, AuditTrail
 from bailiwick.storage.database import Database
@@ -51,6 +52,11 @@ class GatePolicies:
     def seen_by(self, connection: Connection, domain: str) -> PolicyRecord:
         """The policy in force, as the caller's unit sees it."""
         return policy_store.newest(connection, domain, self.environment)
+
+    def freezes(self, domain: str) -> tuple[FreezeWindow, ...]:
+        """The freezes of the policy in force; none for a domain without one."""
+        with self._database.read() as connection:
+            return self.seen_by(connection, domain).policy.windows
 
     def history(self, domain: str, environment: str | None = None, *, limit: int = 100) -> Sequence[PolicyRecord]:
         """Revisions, newest first; none where nobody has set one."""

@@ -108,34 +108,52 @@ class RollingBack:
             leaving=DeploymentStatus.ROLLED_BACK,
         )
         removed = tuple(version for version in present.weights if version not in plan.weights)
-        event = self._event(plan, removed, leaving[0] if leaving else None, actor, finding)
-        rollback_store.add(connection, event)
-        after: dict[str, Any] = {"removed": list(removed), "restored": dict(plan.weights), "rule": event.rule}
-        if finding is not None:
-            after |= {"metric": finding.metric, "baseline": finding.baseline, "current": finding.current}
-        self._audit.record(connection, actor, "rollback.record", f"rollback:{event.id}", after=after)
-        if self._announce is not None:
-            self._announce(connection, event)
+        event = self.record(
+            connection,
+            plan,
+            removed,
+            leaving[0] if leaving else None,
+            actor,
+            rule=finding.rule if finding else "by_hand",
+            automatic=finding is not None,
+            finding=finding,
+        )
         paused = self._on_removed(connection, domain, set(removed), actor) if self._on_removed else ()
         return Rollback(domain, removed, target.plan.revision, plan, event, tuple(paused))
 
-    def _event(
+    def record(
         self,
+        connection: Connection,
         plan: TrafficPlan,
         removed: tuple[str, ...],
         deployment: str | None,
         actor: Actor,
+        *,
+        rule: str,
+        automatic: bool,
         finding: Finding | None,
     ) -> RollbackEvent:
+        """Write a rollback whose plan the caller has made, with its audit entry, and announce it.
+
+        Args:
+            connection: of the caller's unit.
+            plan: since then in force.
+            removed: versions that no longer serve.
+            deployment: that had put the newcomer into service.
+            actor: who did it.
+            rule: see `RollbackEvent`.
+            automatic: nobody asked for it.
+            finding: both metrics, where there are any.
+        """
         now = self._clock.now()
-        return RollbackEvent(
+        event = RollbackEvent(
             id=new_id("rollback", now),
             domain=plan.domain,
             deployment=deployment,
             removed=removed,
             restored=plan.weights,
-            automatic=finding is not None,
-            rule=finding.rule if finding else "by_hand",
+            automatic=automatic,
+            rule=rule,
             at=now,
             actor=actor.name,
             plan_revision=plan.revision,
@@ -146,6 +164,14 @@ class RollingBack:
             samples=finding.samples if finding else None,
             reason=actor.reason,
         )
+        rollback_store.add(connection, event)
+        after: dict[str, Any] = {"removed": list(removed), "restored": dict(plan.weights), "rule": rule}
+        if finding is not None:
+            after |= {"metric": finding.metric, "baseline": finding.baseline, "current": finding.current}
+        self._audit.record(connection, actor, "rollback.record", f"rollback:{event.id}", after=after)
+        if self._announce is not None:
+            self._announce(connection, event)
+        return event
 
 
 def may_take_back(past: Sequence[PlanRecord], version: str) -> bool:

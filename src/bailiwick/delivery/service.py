@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from bailiwick.clock import Clock
 from bailiwick.delivery import rollback_store, store
+from bailiwick.delivery.admitting import Admitting
 from bailiwick.delivery.approving import Approving
 from bailiwick.delivery.degradation import Finding
 from bailiwick.delivery.deploying import Deploying
@@ -76,6 +77,7 @@ class DeliveryService:
         self._judge = Judge(traffic, self.policies, clock, versions, domains, live, compare)
         self._deploying = Deploying(traffic, records, self._judge, self.policies, clock, domains, check_artefact)
         self._approving = Approving(database, clock, traffic, records, self._judge, self._deploying, authors)
+        self._admitting = Admitting(records, self._deploying, clock)
         self._shifting = Shifting(traffic, records, self.policies, clock)
         self._rolling_back = RollingBack(traffic, records, audit, clock, announce, on_removed)
         self._watch = (
@@ -181,7 +183,8 @@ class DeliveryService:
             break_glass: deploy although the domain is frozen; needs the reason.
 
         Returns:
-            The deployment: ``waiting`` for more, ``deployed``, or ``voided`` with its ``outcome``.
+            The deployment: ``waiting`` for more, ``deployed``, ``approved`` where a rollout may now be started, or
+            ``voided`` with its ``outcome``.
 
         Raises:
             NotFound: there is none of that id.
@@ -191,7 +194,7 @@ class DeliveryService:
         return self._approving.approve(id, actor, break_glass=break_glass)
 
     def reject(self, id: str, *, actor: Actor) -> Deployment:
-        """Refuse a deployment that waits. Who asked for it may do so too.
+        """Refuse a deployment that waits, or a rollout that may begin. Who asked for it may do so too.
 
         Raises:
             NotFound: there is none of that id.
@@ -359,12 +362,62 @@ class DeliveryService:
         verdict: Verdict,
         share: int,
         present: Mapping[str, int],
-        plan_revision: int | None,
+        plan_revision: int,
         actor: Actor,
+        *,
+        force: bool = False,
+        break_glass: bool = False,
     ) -> Deployment:
-        """Record the deployment of a version by a rollout, which makes the plans itself; held without a plan."""
-        status = DeploymentStatus.HELD if plan_revision is None else DeploymentStatus.DEPLOYED
-        return self._records.add(connection, verdict, status, share, present, actor, plan_revision=plan_revision)
+        """Record the deployment of a version by a rollout, which makes the plans itself.
+
+        Args:
+            connection: of the unit that begins the rollout.
+            verdict: of the gates, just now.
+            share: of the first step, in basis points.
+            present: weights of the plan in force.
+            plan_revision: of the plan that the rollout will make.
+            actor: who starts it.
+            force: although a gate does not pass.
+            break_glass: although the domain is frozen; needs the reason.
+
+        Returns:
+            The deployment. The rollout may begin only where it is ``deployed``; ``held``: a gate does not pass;
+            ``waiting``: people must agree first, and then it is started again.
+
+        Raises:
+            Conflict: the policy or the champion has changed since the verdict, or people are being asked already.
+            PolicyDenied: the domain is frozen.
+            InvalidInput: the glass is broken without a reason.
+        """
+        return self._admitting.admit(
+            connection, verdict, share, present, plan_revision, actor, force=force, break_glass=break_glass
+        )
+
+    def record_abort(
+        self,
+        connection: Connection,
+        plan: TrafficPlan,
+        removed: str,
+        deployment: str,
+        actor: Actor,
+        *,
+        automatic: bool,
+        finding: Finding | None,
+    ) -> None:
+        """Write that the abort of a rollout took a version out of service.
+
+        Args:
+            connection: of the unit that aborts it.
+            plan: that brings back what served before.
+            removed: the version.
+            deployment: that had put it into service.
+            actor: who aborts.
+            automatic: nobody asked for it.
+            finding: both values of the metric that says why; None where nothing was measured.
+        """
+        self._rolling_back.record(
+            connection, plan, (removed,), deployment, actor, rule="rollout", automatic=automatic, finding=finding
+        )
 
     def conclude(
         self,

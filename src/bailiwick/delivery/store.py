@@ -90,12 +90,13 @@ def set_status(
 
 
 def enact(connection: Connection, made: Deployment) -> None:
-    """Write that a deployment which waited is in service now: its status, plan, and what served before."""
+    """Write that a deployment which waited is in service now: its status, share, plan, and what served before."""
     connection.execute(
         update(deployment)
         .where(deployment.c.id == made.id)
         .values(
             status=made.status.value,
+            share=made.share,
             previous=made.previous,
             plan_revision=made.plan_revision,
             gates=_gates_out(made.gates),
@@ -120,9 +121,11 @@ def one(connection: Connection, id: str) -> Deployment | None:
     return found[0] if found else None
 
 
-def waiting(connection: Connection, domain: str | None = None) -> Sequence[Deployment]:
-    """Deployments that wait for approval, oldest first."""
-    query = select(deployment).where(deployment.c.status == DeploymentStatus.WAITING.value)
+def waiting(
+    connection: Connection, domain: str | None = None, status: DeploymentStatus = DeploymentStatus.WAITING
+) -> Sequence[Deployment]:
+    """Deployments that wait for approval, or that have it and have not begun, oldest first."""
+    query = select(deployment).where(deployment.c.status == status.value)
     if domain is not None:
         query = query.where(deployment.c.domain == domain)
     return _read(connection, query.order_by(deployment.c.sequence))

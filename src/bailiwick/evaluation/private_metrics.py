@@ -21,6 +21,7 @@ from bailiwick.privacy.mechanisms.histograms import Histogram
 from bailiwick.privacy.mechanisms.means import Mean, share_of
 from bailiwick.privacy.mechanisms.model import Calibrated
 from bailiwick.privacy.planning import Priced, price
+from bailiwick.privacy.quotes import Quote, quote_release
 from bailiwick.privacy.releases import Release
 from bailiwick.privacy.service import PrivacyService
 from bailiwick.privacy.terms import Categories, ColumnBounds, ReleaseTerms
@@ -69,6 +70,25 @@ class _Question:
     gather: Callable[[Judged], BoundedRows]
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedMetrics:
+    """What would be published: nothing has been read or charged.
+
+    Args:
+        subject: the version, and whose rows it is judged on.
+        key: the account that pays, with its global one.
+        terms: of the account.
+        priced: the plan with its price and what noise will do to the answers.
+        questions: the metrics as calibrated mechanisms.
+    """
+
+    subject: Subject
+    key: AccountKey
+    terms: ReleaseTerms
+    priced: Priced
+    questions: tuple[_Question, ...]
+
+
 class PrivateMetrics:
     """Publishes metrics of a version under differential privacy of everybody whose rows they follow from.
 
@@ -107,7 +127,7 @@ class PrivateMetrics:
             metrics: asked together; epsilon is shared equally.
             namespace: of the privacy unit's account: the domain's own if there is one, and the global one always.
             actor: who asks.
-            cost: of the whole release; None: the level of the account's settings.
+            cost: of the whole release; None: the default of the account's settings.
             dataset: id or name; None: what the version was trained on.
             idempotency_key: asked again with the same key, the stored release comes back at no cost.
 
@@ -117,6 +137,51 @@ class PrivateMetrics:
             InvalidInput: differential privacy does not apply, the rows of units depend on each other, or a term is
                 missing; nothing was read or charged.
             BudgetExhausted: an account does not hold the cost; nothing was read or charged.
+        """
+        planned = self.plan(version, metrics, namespace, cost=cost, dataset=dataset)
+        subject = planned.subject
+
+        def compute() -> dict[str, Any]:
+            splits = sorted({each.metric.rows_of for each in planned.questions})
+            judged = {split: self._judge.judge(subject, split) for split in splits}
+            return {
+                each.metric.value: each.mechanism.release(each.gather(judged[each.metric.rows_of]))
+                for each in planned.questions
+            }
+
+        found = self._privacy.release(
+            planned.terms,
+            planned.key,
+            planned.priced.plan,
+            compute,
+            actor=actor,
+            idempotency_key=idempotency_key,
+            categorical=["label"],
+        )
+        if subject.private:  # on a replay too: a crash may have come between
+            self._judge.record(subject, _recorded(found.output), actor)
+        return found
+
+    def plan(
+        self,
+        version: str,
+        metrics: Sequence[PrivateMetric],
+        namespace: str,
+        *,
+        cost: Cost | None = None,
+        dataset: str | None = None,
+    ) -> PlannedMetrics:
+        """What the metrics would cost and how exact they would be. Reads no row and charges nothing.
+
+        Args:
+            version: see `release`, like the other arguments.
+            metrics: see `release`.
+            namespace: see `release`.
+            cost: see `release`.
+            dataset: see `release`.
+
+        Raises:
+            NotFound, PolicyDenied, InvalidInput: see `release`.
         """
         subject = self._judge.subject(version, dataset)
         snapshot, domain = subject.snapshot, subject.version.domain
@@ -130,28 +195,30 @@ class PrivateMetrics:
         check_units(snapshot, account.unit)
         terms = self._privacy.terms(key)
         labels = len(subject.version.card.get("labels", ()))
-        asked = questions(metrics, terms, cost or self._level(key), most_loss=most_loss(labels))
+        asked = questions(metrics, terms, cost or self._privacy.default_cost(key), most_loss=most_loss(labels))
         splits = sorted({each.metric.rows_of for each in asked})
-        priced: Priced = price(
+        priced = price(
             # Not the data set's id: it carries the hash of the rows.
             f"{', '.join(metrics)} of version {version} on the {' and '.join(splits)} rows of data set {snapshot.name}",
             [question.mechanism for question in asked],
             currency=account.currency,
             not_protected=NOT_PROTECTED,
         )
+        return PlannedMetrics(subject, key, terms, priced, asked)
 
-        def compute() -> dict[str, Any]:
-            judged = {split: self._judge.judge(subject, split) for split in splits}
-            return {
-                each.metric.value: each.mechanism.release(each.gather(judged[each.metric.rows_of])) for each in asked
-            }
-
-        found = self._privacy.release(
-            terms, key, priced.plan, compute, actor=actor, idempotency_key=idempotency_key, categorical=["label"]
-        )
-        if subject.private:  # on a replay too: a crash may have come between
-            self._judge.record(subject, _recorded(found.output), actor)
-        return found
+    def quote(
+        self,
+        version: str,
+        metrics: Sequence[PrivateMetric],
+        namespace: str,
+        *,
+        cost: Cost | None = None,
+        dataset: str | None = None,
+    ) -> Quote:
+        """What the metrics would cost, who would pay, and what would be left; see `plan`."""
+        planned = self.plan(version, metrics, namespace, cost=cost, dataset=dataset)
+        keys = [planned.key]
+        return quote_release(planned.subject.snapshot.id, keys, planned.priced, self._privacy.funds(keys))
 
     def _check_learned(self, subject: Subject) -> None:
         """Refuse a version that follows, unbounded, from rows that somebody's budget or unit column protects."""
@@ -173,12 +240,6 @@ class PrivateMetrics:
         """The domain's account of the data set, or else its global one, as for training."""
         found = {account.key: account for account, _ in self._privacy.ledger.accounts()}
         return found.get(own) or found.get(own.whole) or self._privacy.ledger.account(own.whole)
-
-    def _level(self, key: AccountKey) -> Cost:
-        level = self._privacy.settings(key).level
-        if level is None:
-            raise InvalidInput("no epsilon is stated for the release", what="epsilon", remedy="state one, or a level")
-        return level.cost
 
 
 def most_loss(labels: int) -> float:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from bailiwick.errors import Conflict
 from bailiwick.privacy.accounts import Account, AccountKey, Balance, Entry
-from bailiwick.privacy.charging import add_up
+from bailiwick.privacy.charging import add_up, period_begun
 from bailiwick.privacy.posting import found
 from bailiwick.privacy.refusals import unknown_charge
 from bailiwick.privacy.releases import Charge, Release
@@ -31,6 +31,21 @@ class Books:
         """
         with self._database.read() as connection:
             return found(account_rows.accounts(connection, [key]), [key])[0].balance
+
+    def funds(self, keys: Sequence[AccountKey], now: datetime) -> list[Balance]:
+        """The balances as a charge would find them now: after the reset that is due, if one is.
+
+        Raises:
+            NotFound: an account does not exist.
+        """
+        with self._database.read() as connection:
+            rows = found(account_rows.accounts(connection, keys), keys)
+        return [
+            replace(row.balance, spent=0, spent_delta=0)
+            if period_begun(row.account.lifetime, row.period_started_at, now)
+            else row.balance
+            for row in rows
+        ]
 
     def account(self, key: AccountKey) -> Account:
         """What was fixed when an account was created.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from bailiwick.errors import BudgetExhausted, Conflict, InvalidInput
 from bailiwick.privacy.accounts import AccountKey, Balance, Entry
 from bailiwick.privacy.amounts import ATTO, NANO, decimal_text
 from bailiwick.privacy.costs import Cost, Currency
+from bailiwick.privacy.terms import Lifetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,19 @@ def check_room(balance: Balance, wanted: Debit) -> None:
         remaining=remaining,
         remedy="ask for less, or use what was already released; what is spent does not come back",
     )
+
+
+def period_begun(lifetime: Lifetime, started_at: datetime, now: datetime) -> datetime | None:
+    """When the period began that an account enters with its next charge; None: no reset is due.
+
+    >>> from datetime import UTC
+    >>> period_begun(Lifetime(30), datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC)).day
+    2
+    """
+    if lifetime.reset_days is None:
+        return None
+    periods = (now - started_at) // timedelta(days=lifetime.reset_days)
+    return started_at + periods * timedelta(days=lifetime.reset_days) if periods >= 1 else None
 
 
 def in_words(currency: Currency, main: int, delta: int) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 from bailiwick.errors import InvalidInput
 from bailiwick.privacy.accounts import Account, Balance
-from bailiwick.privacy.amounts import ATTO, NANO, decimal_text
-from bailiwick.privacy.costs import Level
+from bailiwick.privacy.amounts import ATTO, NANO, Amount, decimal_text
+from bailiwick.privacy.costs import Cost, Level
 from bailiwick.privacy.terms import Categories, ColumnBounds, PrivacySettings, check_cap
 
-_FIELDS = ("contribution_cap", "bounds", "categories", "level")
+_PRICE = ("level", "default_epsilon", "default_delta")
+_FIELDS = ("contribution_cap", "bounds", "categories", *_PRICE)
 
 
 def settings_document(settings: PrivacySettings) -> dict[str, Any]:
@@ -25,6 +26,8 @@ def settings_document(settings: PrivacySettings) -> dict[str, Any]:
         "bounds": {name: [float(each.lower), float(each.upper)] for name, each in settings.bounds.items()},
         "categories": {name: list(each.values) for name, each in settings.categories.items()},
         "level": settings.level.value if settings.level else None,
+        "default_epsilon": decimal_text(settings.price.epsilon_nano, NANO) if settings.price else None,
+        "default_delta": decimal_text(settings.price.delta_atto, ATTO) if settings.price else None,
     }
 
 
@@ -53,8 +56,13 @@ def _pair(main: int, delta: int) -> dict[str, str]:
 
 
 def merged(whole: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The domain's settings over the global ones; bounds and categories column by column."""
-    merged = dict(whole)
+    """The domain's settings over the global ones; bounds and categories column by column, the price as a whole.
+
+    >>> merged({"level": "low"}, {"default_epsilon": "0.3"})
+    {'default_epsilon': '0.3'}
+    """
+    priced = any(own.get(name) is not None for name in _PRICE)
+    merged = {name: value for name, value in whole.items() if not (priced and name in _PRICE)}
     for name, value in own.items():
         if name in ("bounds", "categories"):
             merged[name] = {**(whole.get(name) or {}), **value}
@@ -79,17 +87,17 @@ def parse_settings(document: Mapping[str, Any]) -> PrivacySettings:
         cap,
         {name: _bounds(name, each) for name, each in _mapping(document, "bounds").items()},
         {name: _categories(name, each) for name, each in _mapping(document, "categories").items()},
-        parse_level(document.get("level")),
+        *_price(document),
     )
 
 
 def terms_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What of a settings document decides what a release does to data: all but the level, which is only a price.
+    """What of a settings document decides what a release does to data: all but level and epsilon, which are a price.
 
     >>> terms_of({"level": "high", "bounds": {}}) == terms_of({"contribution_cap": None})
     True
     """
-    return {name: document[name] for name in _FIELDS if name != "level" and document.get(name)}
+    return {name: document[name] for name in _FIELDS if name not in _PRICE and document.get(name)}
 
 
 def parse_level(name: str | None) -> Level | None:
@@ -104,6 +112,34 @@ def parse_level(name: str | None) -> Level | None:
     if not isinstance(name, str) or name not in levels:
         raise InvalidInput(f"privacy level {name!r}", what="level", requested=repr(name), allowed=list(levels))
     return levels[name]
+
+
+def parse_price(epsilon: Amount | None, delta: Amount | None) -> Cost | None:
+    """What a release costs by default, in epsilon and delta; None if neither is stated.
+
+    Raises:
+        InvalidInput: a delta without an epsilon, or an amount that cannot be counted.
+    """
+    if epsilon is None:
+        if delta is not None:
+            raise InvalidInput(
+                "a default delta needs a default epsilon", what="default_delta", requested=repr(delta)[:80]
+            )
+        return None
+    return Cost.of(epsilon, 0 if delta in (None, "0", "0.0") else delta)
+
+
+def _price(document: Mapping[str, Any]) -> tuple[Level | None, Cost | None]:
+    level = parse_level(document.get("level"))
+    price = parse_price(document.get("default_epsilon"), document.get("default_delta"))
+    if level is not None and price is not None:
+        raise InvalidInput(
+            "a default is a level or an epsilon, not both",
+            what="default_epsilon",
+            requested=[level.value, price.words],
+            remedy="state one of them",
+        )
+    return level, price
 
 
 def _mapping(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

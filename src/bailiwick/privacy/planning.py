@@ -41,6 +41,10 @@ class Priced:
     steps: FixedPlan
     errors: tuple[ExpectedError, ...]
 
+    def cost_in(self, currency: Currency) -> Cost:
+        """What the plan takes from an account that counts so, whatever the one counts that would pay."""
+        return _cost(self.steps.steps, currency)
+
 
 @dataclass(frozen=True, slots=True)
 class Forecast:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from sqlalchemy import Connection
 
@@ -12,7 +11,7 @@ from bailiwick.errors import NotFound
 from bailiwick.governance.audit import Actor
 from bailiwick.privacy.accounts import AccountKey, Entry, EntryKind
 from bailiwick.privacy.canonical import canonical
-from bailiwick.privacy.charging import Debit, check_room, debit
+from bailiwick.privacy.charging import Debit, check_room, debit, period_begun
 from bailiwick.privacy.refusals import moved_on
 from bailiwick.privacy.releases import Charge
 from bailiwick.privacy.store import account_rows
@@ -79,13 +78,9 @@ class Posting:
         self.post(connection, row, EntryKind.REFUND, charge, actor, held=Debit(-taken.main, -taken.delta))
 
     def _reset_if_due(self, connection: Connection, row: AccountRow) -> AccountRow:
-        days = row.account.lifetime.reset_days
-        if days is None:
+        begun = period_begun(row.account.lifetime, row.period_started_at, self._clock.now())
+        if begun is None:
             return row
-        periods = (self._clock.now() - row.period_started_at) // timedelta(days=days)
-        if periods < 1:
-            return row
-        begun = row.period_started_at + periods * timedelta(days=days)
         back = Debit(-row.balance.spent, -row.balance.spent_delta)
         document = canonical({"period_started_at": begun})
         entry = self._entry(row, EntryKind.RESET, None, RECOVERY, spent=back, document=document)

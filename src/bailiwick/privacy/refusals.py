@@ -123,7 +123,7 @@ def settings_fixed(key: AccountKey) -> Conflict:
         f"the privacy budget {str(key)!r} was charged: its contribution cap, bounds and categories are fixed for good",
         what="privacy_settings",
         where=str(key),
-        allowed="a change of level",
+        allowed="a change of its level, or of its default epsilon and delta",
         remedy="open a budget for a domain that has none yet, and set its own terms before its first release",
     )
 

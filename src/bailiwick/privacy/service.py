@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bailiwick.clock import Clock
 from bailiwick.errors import BailiwickError, Conflict, InvalidInput
 from bailiwick.governance.audit import Actor, AuditTrail
-from bailiwick.privacy.accounts import Account, AccountKey
+from bailiwick.privacy.accounts import Account, AccountKey, Balance
 from bailiwick.privacy.agreement import check_account, check_settings
 from bailiwick.privacy.amounts import Amount
 from bailiwick.privacy.cards import report_card
@@ -124,12 +124,12 @@ class PrivacyService:
             return parse_settings(release_rows.terms(connection, key) or {})
 
     def set_settings(self, key: AccountKey, settings: PrivacySettings, actor: Actor) -> PrivacySettings:
-        """Replace an account's own settings. Once it was charged, only the level can be changed.
+        """Replace an account's own settings. Once it was charged, only what a release costs can be changed.
 
         Raises:
             NotFound: the account does not exist.
             Conflict: the account was charged, and contribution cap, bounds or categories would be others.
-            InvalidInput: a value that cannot be accepted.
+            InvalidInput: a value that cannot be accepted, or both a level and a price.
         """
         after = settings_document(settings)
         parse_settings(after)
@@ -143,6 +143,31 @@ class PrivacyService:
             subject = f"privacy_account:{key}"[:300]
             self._audit.record(connection, actor, "privacy_settings.set", subject, before=before, after=after)
         return settings
+
+    def default_cost(self, key: AccountKey) -> Cost:
+        """What a release from this account costs that names neither an epsilon nor a level.
+
+        Raises:
+            InvalidInput: nothing is set for the account.
+        """
+        found = self.settings(key).default_cost
+        if found is None:
+            raise InvalidInput(
+                "no epsilon is stated for the release",
+                what="epsilon",
+                where=str(key),
+                remedy="state an epsilon or a level, or set a default for the budget",
+            )
+        return found
+
+    def funds(self, keys: Sequence[AccountKey]) -> list[Balance]:
+        """The balances of all accounts that a release from these would debit, as it would find them now.
+
+        Raises:
+            NotFound: an account does not exist.
+        """
+        debited = sorted({each for key in keys for each in (key, key.whole)})
+        return self.ledger.funds(debited, self._clock.now())
 
     def terms(self, key: AccountKey) -> ReleaseTerms:
         """The terms that a release from this account has.

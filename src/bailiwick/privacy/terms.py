@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from bailiwick.errors import InvalidInput
-from bailiwick.privacy.costs import Level
+from bailiwick.privacy.costs import Cost, Level
 from bailiwick.privacy.names import named
 
 LARGEST_CAP = 1_000_000
@@ -175,10 +175,21 @@ class PrivacySettings:
         contribution_cap: rows of one unit that are used at most.
         bounds: clamping limits by column.
         categories: allowed values by column.
-        level: what one release may cost.
+        level: what one release costs that names no epsilon.
+        price: the same as an epsilon with its delta, where none of the levels fits; only one of both is stated.
     """
 
     contribution_cap: int | None = None
     bounds: Mapping[str, ColumnBounds] = field(default_factory=dict)
     categories: Mapping[str, Categories] = field(default_factory=dict)
     level: Level | None = None
+    price: Cost | None = None
+
+    @property
+    def default_cost(self) -> Cost | None:
+        """What a release costs that names neither an epsilon nor a level; None: it must name one.
+
+        >>> PrivacySettings(price=Cost.of("0.3")).default_cost.words
+        'epsilon 0.3'
+        """
+        return self.price or (self.level.cost if self.level else None)

@@ -7,7 +7,8 @@ treatment is worse than the margin allows (stop now), and *holds*, evidence that
 A margin may be relative to the control: then the contrast ``treatment - (1 - margin) * control`` is tested, so the
 error of the control counts too. Valid as `bailiwick.statistics.confidence_sequence` is: after the burn-in, tuning
 frozen. With several guardrails divide the error of "harmed" by their number (tuning level ``1 - alpha / guardrails``);
-"holds" needs no division where all guardrails must hold (intersection-union).
+"holds" needs no division where all guardrails must hold (intersection-union). For one look at a fixed number of units
+take `bailiwick.statistics.non_inferiority`.
 
 Source: Howard et al. 2021, arXiv 1810.08240, proposition 6 (one-sided mixture); Schuirmann 1987 (two one-sided tests).
 """

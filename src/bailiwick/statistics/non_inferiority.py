@@ -1,9 +1,9 @@
-"""Guardrails at fixed n: is the treatment not worse than the control by more than a margin, or the same within margins?
+"""Guardrails read once: is the treatment not worse than the control by more than a margin, or the same within margins?
 
 A difference that is not significant is no evidence that nothing broke; a small arm never finds anything. Here the
 burden lies with the treatment: what must be rejected is "worse by the margin or more". With a margin relative to the
 control the test is that of `treatment - control + margin |control|`, with the error of just that quantity, so that it
-agrees with the one-sided interval of the lift.
+agrees with the one-sided interval of the lift. For a guardrail that is watched take `bailiwick.statistics.guardrail`.
 
 Sources: Schuirmann, "A comparison of the two one-sided tests procedure and the power approach for assessing the
 equivalence of average bioavailability", Journal of Pharmacokinetics and Biopharmaceutics 15, 1987; Hasler, Vonk,

@@ -18,6 +18,7 @@ from bailiwick.models.ports import FittedModel, PrivateModelFamily
 from bailiwick.privacy.accounts import AccountKey
 from bailiwick.privacy.amounts import Amount
 from bailiwick.privacy.costs import Cost
+from bailiwick.privacy.quotes import Quote, quote_training
 from bailiwick.privacy.releases import Charge, MechanismUse, ReleasePlan
 from bailiwick.privacy.service import PrivacyService
 from bailiwick.privacy.terms import Adjacency, ReleaseTerms
@@ -33,6 +34,9 @@ NOT_PROTECTED = (
     "live queries, feedback on answers, and metrics made of them",
     "how long the training took",
 )
+
+USUAL = Cost.of("1.0", "1e-5")
+"""What a training costs where neither the request nor the account's settings say it."""
 
 Settings = Mapping[str, float | int | str | bool]
 
@@ -85,8 +89,8 @@ class PrivateTrainingService:
         domain: str,
         dataset: str,
         *,
-        epsilon: Amount,
-        delta: Amount,
+        epsilon: Amount | None = None,
+        delta: Amount | None = None,
         family: str = "private-linear-text",
         settings: Settings | None = None,
         namespace: str | None = None,
@@ -96,8 +100,8 @@ class PrivateTrainingService:
         Args:
             domain: whose model it is.
             dataset: id, or name for its newest; its name is the lineage that budgets belong to.
-            epsilon: what it may cost, with ``delta``.
-            delta: see `PrivateTrainingPlan`.
+            epsilon: what it may cost; None: the default of the account's settings, or else that of `USUAL`.
+            delta: see `PrivateTrainingPlan`; None: the default's, if epsilon is its too and it has one, else `USUAL`'s.
             family: of the model.
             settings: hyper-parameters of the family.
             namespace: of the account; needed only where the lineage has several.
@@ -113,7 +117,7 @@ class PrivateTrainingService:
         terms.check(categorical=["label"])
         _check_dataset(snapshot, terms)
         assert terms.contribution_cap is not None
-        cost = Cost.of(epsilon, delta)
+        cost = _cost(epsilon, delta, self._privacy.settings(key).default_cost)
         chosen = self._family_of(family)
         require_noise()
         plan = chosen.plan(cost.epsilon, cost.delta, terms.contribution_cap, settings)
@@ -121,14 +125,32 @@ class PrivateTrainingService:
             snapshot, key, terms, terms.categories["label"].values, plan, _release_plan(domain, chosen, plan, cost)
         )
 
+    def quote(
+        self,
+        domain: str,
+        dataset: str,
+        *,
+        epsilon: Amount | None = None,
+        delta: Amount | None = None,
+        family: str = "private-linear-text",
+        settings: Settings | None = None,
+        namespace: str | None = None,
+    ) -> Quote:
+        """What a training would cost, who would pay, and what would be left; see `plan`."""
+        planned = self.plan(
+            domain, dataset, epsilon=epsilon, delta=delta, family=family, settings=settings, namespace=namespace
+        )
+        funds = self._privacy.funds([planned.key])
+        return quote_training(planned.snapshot.id, planned.key, planned.release, planned.plan, funds)
+
     def train(
         self,
         domain: str,
         dataset: str,
         *,
         actor: Actor,
-        epsilon: Amount,
-        delta: Amount,
+        epsilon: Amount | None = None,
+        delta: Amount | None = None,
         family: str = "private-linear-text",
         settings: Settings | None = None,
         namespace: str | None = None,
@@ -223,6 +245,13 @@ class PrivateTrainingService:
                 remedy="name one",
             )
         return max(found)
+
+
+def _cost(epsilon: Amount | None, delta: Amount | None, default: Cost | None) -> Cost:
+    """What a training costs: as stated, else as set for the account, else as usual. Its noise always needs a delta."""
+    chosen = (default or USUAL) if epsilon is None else Cost.of(epsilon)
+    by_default = chosen.delta_atto or USUAL.delta_atto
+    return Cost(chosen.epsilon_nano, by_default if delta is None else Cost.of(1, delta).delta_atto)
 
 
 def _check_dataset(snapshot: Dataset, terms: ReleaseTerms) -> None:

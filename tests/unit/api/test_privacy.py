@@ -50,7 +50,8 @@ def test_budget__over_rest__from_creation_to_its_report_card(client: TestClient,
 def test_settings__over_rest__are_replaced(client: TestClient) -> None:
     body = {"bounds": {"amount": [0, 10]}, "categories": {"branch": ["north"]}, "level": "low"}
     found = client.put("/v1/privacy/budgets/customers/queries/settings?domain=cards", json=body).json()
-    assert found["settings"] == {**body, "contribution_cap": 2}
+    unstated = {"default_epsilon": None, "default_delta": None}
+    assert found["settings"] == {**body, **unstated, "contribution_cap": 2}
 
 
 def test_metrics__budgets__are_gauges(client: TestClient, platform: Platform) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from raw_upstream import DONE, EVENT, GOOD, backend_of, call_of, eventually, ups
 
 from bailiwick.backends.breaker import BreakerState
 from bailiwick.backends.health import check_all
-from bailiwick.backends.model import Operation, UpstreamFailed
+from bailiwick.backends.model import Operation, UpstreamFailed, Usage
 from bailiwick.backends.pool import UpstreamPool
 from bailiwick.domains.model import Backend
 
@@ -318,3 +319,38 @@ def test_addresses__one_or_several__all_there() -> None:
     assert Backend().addresses == ()
     assert Backend(base_url="http://a").addresses == ("http://a",)
     assert Backend(base_url=("http://a", "http://b")).addresses == ("http://a", "http://b")
+
+
+def test_usage__of_a_whole_answer__is_told() -> None:
+    body = b'{"object":"chat.completion","usage":{"prompt_tokens":7,"completion_tokens":2}}'
+
+    async def work(pool: UpstreamPool) -> None:
+        async with upstream(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)) as server:
+            call = call_of()
+            await backend_of(pool, server.url).answer(call)
+            assert call.usage == Usage(7, 2)
+
+    running(work)
+
+
+@pytest.mark.parametrize(
+    ("operation", "events"),
+    [
+        (Operation.CHAT, (b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}\n\n', DONE)),
+        (
+            Operation.RESPONSE,
+            (
+                b'data: {"type":"response.created","response":{"usage":null}}\n\n',
+                b'data: {"type":"response.completed","response":{"usage":{"input_tokens":7,"output_tokens":2}}}\n\n',
+            ),
+        ),
+    ],
+)
+def test_usage__of_a_stream__is_told(operation: Operation, events: tuple[bytes, ...]) -> None:
+    async def work(pool: UpstreamPool) -> None:
+        async with upstream(chunked(*events)) as server:
+            call = replace(call_of(), operation=operation)
+            assert b"".join([piece async for piece in backend_of(pool, server.url).stream(call)]) == b"".join(events)
+            assert call.usage == Usage(7, 2)
+
+    running(work)

@@ -67,6 +67,8 @@ def test_settings__set_for_a_domain__over_the_global_ones(home: Path) -> None:
         "bounds": {"amount": [0, 50]},
         "categories": {"branch": ["north", "south"]},
         "level": "high",
+        "default_epsilon": None,
+        "default_delta": None,
     }
     again = done("budget", "set", "customers/queries/cards", "--bounds", "age=0:120")
     assert again["settings"]["bounds"] == {"amount": [0, 50], "age": [0, 120]}

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from learning_examples import examples, write_csv
+from learning_examples import ADA, examples, write_csv
 from private_rows import import_units, open_budget
 from typer.testing import CliRunner
 
 from bailiwick.cli.context import Flags
 from bailiwick.cli.privacy import app
+from bailiwick.domains.model import Domain
 from bailiwick.errors import BudgetExhausted, InvalidInput
 
 BANK = ("bank", "--namespace", "bank-customers", "--domain", "bank")
@@ -86,3 +87,56 @@ def test_release__epsilon_and_level__refused(flags: Flags) -> None:
     run(flags, *words, "--epsilon", "1", "--level", "low", refused=InvalidInput)
     for epsilon in ("0", "-1", "nan", "inf", "5e-324"):
         run(flags, *words, f"--epsilon={epsilon}", refused=InvalidInput)
+
+
+def test_plan__training_and_metrics__nothing_is_charged(flags: Flags) -> None:
+    flags.platform.domains.create(Domain("bank", "Bank", "bank-agent"), ADA)
+    small = ("--set", "features=64", "--set", "steps=2")
+    words = ("plan", "bank", "--train", "bank", "--epsilon", "4", "--delta", "1e-6", *small)
+    found = " ".join(run(flags, *words).split())
+    for word in (
+        "noise multiplier",
+        "signal of one unit",
+        "epsilon 4, delta 0.000001",
+        "rho 8",
+        "afterwards",
+        "--private",
+    ):
+        assert word in found
+    assert "refused: it does not hold that" in " ".join(run(flags, *words, "--epsilon", "6").split())
+    assert run_json(flags, *words)["payments"][0]["afterwards"]["amount"] == "1"
+    made = flags.platform.private_training.train("bank", "bank", actor=ADA, epsilon=1, settings={"features": 64})
+    asked = ("plan", "--metrics", "bank", "--metric", "accuracy", "--namespace", "bank-customers", "--epsilon", "1")
+    assert all(error["within_95"] > 0 for error in run_json(flags, *asked)["errors"])
+    assert "95 % within" in run(flags, *asked)
+    assert made.version
+    assert {each.entries for _, each in flags.platform.privacy.ledger.accounts()} == {4}  # opened, and one training
+
+
+def test_plan__options_that_would_be_ignored__refused(flags: Flags) -> None:
+    for words in (
+        (),
+        ("--train", "bank", "--statistic", "rows"),
+        ("--train", "bank", "--metric", "accuracy"),
+        ("--statistic", "rows", "--set", "steps=2", "--namespace", "bank-customers"),
+        ("--statistic", "rows", "--epsilon", "1"),
+        ("--statistic", "rows", "--delta", "1e-6", "--namespace", "bank-customers"),
+    ):
+        run(flags, "plan", "bank", *words, refused=InvalidInput)
+
+
+def test_budget_set__default_epsilon_and_level__take_each_others_place(flags: Flags) -> None:
+    key = "bank-customers/bank/bank"
+    run(flags, "budget", "set", key, "--default-epsilon", "0.3", "--default-delta", "1e-7")
+    plain = ("plan", *BANK, "--statistic", "labels")
+    assert run_json(flags, *plain)["cost"] == "epsilon 0.3"
+    assert "0.0000001" in run(flags, "budget", "show", key)
+    training = ("plan", "bank", "--train", "bank", "--set", "steps=2", "--set", "features=64")
+    flags.platform.domains.create(Domain("bank", "Bank", "bank-agent"), ADA)
+    assert run_json(flags, *training)["cost"] == "epsilon 0.3, delta 0.0000001"
+    run(flags, "budget", "set", key, "--contribution-cap", "1")
+    assert run_json(flags, *plain)["cost"] == "epsilon 0.3"
+    run(flags, "budget", "set", key, "--level", "high")
+    assert run_json(flags, *plain)["cost"] == "epsilon 0.5"
+    assert run_json(flags, *training)["cost"] == "epsilon 0.5, delta 0.000001"
+    run(flags, "budget", "set", key, "--level", "high", "--default-epsilon", "1", refused=InvalidInput)

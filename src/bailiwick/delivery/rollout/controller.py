@@ -123,9 +123,10 @@ class RolloutController:
         plan = self._traffic.plan(rollout.domain)
         if plan is None or plan.revision != rollout.plan_revision:
             return self._yield(rollout, fence, now)
-        seen = watched(rollout, now, self._longest_tick_s)
+        freezes = self._recorder.freezes(rollout.domain)
+        seen = watched(rollout, now, self._longest_tick_s, freezes)
         evidence, planned = self._reader.look(seen)
-        decision = decide(seen, evidence, now)
+        decision = decide(seen, evidence, now, freezes)
         after = replace(moved(seen, decision, now), planned=planned)
         if decision.action is Action.HOLD:
             with self._database.write() as connection:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bailiwick.delivery.rollout.freeze import frozen_by
+from bailiwick.delivery.rollout.freeze import FreezeWindow, frozen_by
 from bailiwick.delivery.rollout.model import (
     Action,
     Decision,
@@ -32,13 +32,14 @@ from bailiwick.traffic.model import SLOTS
 from bailiwick.traffic.weights import percent
 
 
-def decide(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
+def decide(rollout: Rollout, evidence: Evidence, now: datetime, freezes: tuple[FreezeWindow, ...] = ()) -> Decision:
     """The next move of a rollout.
 
     Args:
         rollout: as it is stored, with `Rollout.seen_s` up to now.
         evidence: over everything since it began.
         now: for the freezes.
+        freezes: of the domain, beside those of the rollout's own policy.
     """
     if rollout.state.is_final:
         return _stay(rollout, evidence, f"it is {rollout.state.value}")
@@ -51,36 +52,35 @@ def decide(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
     if rollout.state is RolloutState.PAUSED:
         return _stay(rollout, evidence, rollout.reason or "it is paused")
     if rollout.state is RolloutState.GUARDING:
-        return _guard(rollout, evidence, now)
+        return _guard(rollout, evidence, barred(rollout, now, freezes))
     assert rollout.present is not None
-    return _leave(rollout, rollout.present, evidence, now)
+    return _leave(rollout, rollout.present, evidence, barred(rollout, now, freezes))
 
 
-def _guard(rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
+def _guard(rollout: Rollout, evidence: Evidence, bar: str | None) -> Decision:
     left = rollout.policy.guard_s - rollout.seen_s
     if left > 0:
         return _stay(rollout, evidence, f"guarding for {_seconds(left)} more")
-    bar = barred(rollout, now)
     if bar is not None:
         return _stay(rollout, evidence, bar)
     return Decision(Action.FINISH, "the guard window ended without evidence of harm", SLOTS, rollout.step, evidence)
 
 
-def _leave(rollout: Rollout, step: Step, evidence: Evidence, now: datetime) -> Decision:
-    waits = _waits(rollout, step, evidence, now)
+def _leave(rollout: Rollout, step: Step, evidence: Evidence, bar: str | None) -> Decision:
+    waits = _waits(rollout, step, evidence, bar)
     if not waits:
         return _next(rollout, evidence)
     most = rollout.policy.max_hold_s
-    if most is not None and rollout.seen_s > step.dwell_s + most and _outside(rollout, step, now) is None:
+    if most is not None and rollout.seen_s > step.dwell_s + most and _outside(rollout, step, bar) is None:
         action = Action.ABORT if rollout.policy.abort_on_max_hold else Action.PAUSE
         reason = f"no decision within {_seconds(most)} after the dwell: {waits}"
         return Decision(action, reason, 0 if action is Action.ABORT else rollout.weight, rollout.step, evidence)
     return _stay(rollout, evidence, waits)
 
 
-def _waits(rollout: Rollout, step: Step, evidence: Evidence, now: datetime) -> str | None:
+def _waits(rollout: Rollout, step: Step, evidence: Evidence, bar: str | None) -> str | None:
     """Why the step cannot be left yet."""
-    outside = _outside(rollout, step, now)
+    outside = _outside(rollout, step, bar)
     if outside is not None:
         return outside
     return unproven(rollout, evidence)
@@ -105,16 +105,22 @@ def harm(evidence: Evidence) -> str | None:
     return "; ".join(metric.words for metric in evidence.metrics if metric.finding is Finding.HARMFUL) or None
 
 
-def _outside(rollout: Rollout, step: Step, now: datetime) -> str | None:
+def telling(evidence: Evidence) -> MetricEvidence | None:
+    """The metric that says most of those measured on both sides: the first harmful one, else the first one."""
+    measured = [each for each in evidence.metrics if each.canary is not None and each.control is not None]
+    return min(measured, key=lambda each: each.finding is not Finding.HARMFUL, default=None)
+
+
+def _outside(rollout: Rollout, step: Step, bar: str | None) -> str | None:
     """A reason that no amount of evidence would remove."""
     if rollout.seen_s < step.dwell_s:
         return f"{percent(rollout.weight)} for {_seconds(step.dwell_s - rollout.seen_s)} more"
-    return barred(rollout, now)
+    return bar
 
 
-def barred(rollout: Rollout, now: datetime) -> str | None:
+def barred(rollout: Rollout, now: datetime, freezes: tuple[FreezeWindow, ...] = ()) -> str | None:
     """Why the canary may not have more now whatever the evidence: a freeze, or a missing approval."""
-    frozen = frozen_by(rollout.policy.freezes, now)
+    frozen = frozen_by((*rollout.policy.freezes, *freezes), now)
     if frozen is not None:
         window, end = frozen
         return f"frozen by {window.name!r} until {end.isoformat(timespec='minutes')}"
@@ -124,7 +130,7 @@ def barred(rollout: Rollout, now: datetime) -> str | None:
     return None
 
 
-def watched(rollout: Rollout, now: datetime, longest_tick_s: float) -> Rollout:
+def watched(rollout: Rollout, now: datetime, longest_tick_s: float, freezes: tuple[FreezeWindow, ...] = ()) -> Rollout:
     """The rollout with the time that has passed since a controller last looked.
 
     A clock that jumps, or a controller that was away, adds no more than one tick's most; a clock that goes back adds
@@ -135,12 +141,13 @@ def watched(rollout: Rollout, now: datetime, longest_tick_s: float) -> Rollout:
         rollout: as it is stored.
         now: by the controller's clock.
         longest_tick_s: the most that one look may add, in seconds.
+        freezes: as for `decide`.
     """
     passed = min(max(0.0, (now - rollout.ticked_at).total_seconds()), longest_tick_s)
     if rollout.state is RolloutState.PAUSED or rollout.state.is_final:
         passed = 0.0
     seen, step = rollout.seen_s + passed, rollout.present
-    if rollout.state is RolloutState.RUNNING and step is not None and barred(rollout, now) is not None:
+    if rollout.state is RolloutState.RUNNING and step is not None and barred(rollout, now, freezes) is not None:
         seen = min(seen, max(step.dwell_s, rollout.seen_s))
     return replace(rollout, seen_s=seen, ticked_at=now)
 

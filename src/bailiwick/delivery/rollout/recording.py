@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 
 from bailiwick.clock import Clock
+from bailiwick.delivery.degradation import Finding
 from bailiwick.delivery.model import DeploymentStatus
 from bailiwick.delivery.rollout import store
+from bailiwick.delivery.rollout.decide import telling
+from bailiwick.delivery.rollout.freeze import FreezeWindow
 from bailiwick.delivery.rollout.model import EpochWeights, Rollout, RolloutState, Transition
 from bailiwick.delivery.rollout.moves import superseded
 from bailiwick.errors import Conflict
@@ -42,6 +45,10 @@ class RolloutRecorder:
         self._clock = clock
         self._traffic = traffic
         self._delivery = delivery
+
+    def freezes(self, domain: str) -> tuple[FreezeWindow, ...]:
+        """In which nothing of the domain may get more traffic, as its gate policy says now."""
+        return self._delivery.policies.freezes(domain)
 
     def begin(self, connection: Connection, rollout: Rollout, actor: Actor, *, forced: bool) -> Rollout:
         """Write a new rollout with its first plan; ``plan_revision`` is filled in.
@@ -86,7 +93,7 @@ class RolloutRecorder:
         Raises:
             Conflict: somebody moved the rollout or the plan since ``before`` was read, or the fence is old.
         """
-        revision, epochs = before.plan_revision, before.epochs
+        plan, revision, epochs = None, before.plan_revision, before.epochs
         if after.weight != before.weight or after.state.is_final:
             plan, epochs = self._plan(connection, before, after, actor)
             revision = plan.revision
@@ -113,6 +120,16 @@ class RolloutRecorder:
                 status=DeploymentStatus.REPLACED if won else DeploymentStatus.ROLLED_BACK,
                 promoted=after.version if won else None,
                 actor=actor,
+            )
+        if plan is not None and after.state is RolloutState.ABORTED:
+            self._delivery.record_abort(
+                connection,
+                plan,
+                after.version,
+                after.deployment,
+                actor,
+                automatic=fence is not None,
+                finding=finding_of(after),
             )
         self._record(connection, before, written, action, actor, forced=forced, fence=fence)
         return written
@@ -177,6 +194,22 @@ class RolloutRecorder:
         fence: int | None,
     ) -> None:
         record_move(self._audit, self._clock, connection, before, after, action, actor, forced=forced, fence=fence)
+
+
+def finding_of(rollout: Rollout) -> Finding | None:
+    """What the numbers of a rollout say, as rollbacks are recorded; None where nothing was measured on both sides."""
+    metric, evidence = telling(rollout.evidence), rollout.evidence
+    if metric is None or metric.canary is None or metric.control is None:
+        return None
+    return Finding(
+        rule="rollout",
+        metric=metric.rule.metric,
+        baseline=metric.control,
+        current=metric.canary,
+        baseline_samples=evidence.control_units,
+        samples=evidence.canary_units,
+        reason=metric.words,
+    )
 
 
 def record_move(

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from bailiwick.clock import Clock
-from bailiwick.delivery.model import Deployment, Verdict
+from bailiwick.delivery.model import Deployment, DeploymentStatus
 from bailiwick.delivery.rollout import store
 from bailiwick.delivery.rollout.decide import barred, harm, step_after, step_at, unproven
 from bailiwick.delivery.rollout.model import (
@@ -41,8 +41,9 @@ class Started:
     """What became of an attempt to start a rollout.
 
     Args:
-        deployment: as it was recorded, with what the gates say; ``held`` where one does not pass.
-        rollout: None where the deployment is held.
+        deployment: as it was recorded, with what the gates say; ``held`` where one does not pass,
+            ``waiting`` where people must agree first.
+        rollout: None where the deployment is held or waits.
     """
 
     deployment: Deployment
@@ -92,6 +93,7 @@ class RolloutService:
         policy: RolloutPolicy | None = None,
         adapt: bool = True,
         force: bool = False,
+        break_glass: bool = False,
         expected_revision: int | None = None,
     ) -> Started:
         """Let a version in as a canary beside the one that serves, if the gates allow it.
@@ -103,34 +105,45 @@ class RolloutService:
             steps: rising weights, the last one 100 %.
             policy: how it is judged; by default `default_policy`.
             adapt: make the first step large enough for its sample within its dwell, see `start_weight`.
-            force: although a gate does not pass.
+            force: although a gate does not pass. Whoever must agree is asked all the same.
+            break_glass: although the domain is frozen; needs the reason.
             expected_revision: of the plan that the caller decided on; None: whatever is in force.
 
         Returns:
-            The recorded deployment and the rollout; without one where the deployment is held.
+            The recorded deployment and the rollout; without one where the deployment is held, or waits for approval:
+            once people have agreed, start it again.
 
         Raises:
             NotFound: the domain or version does not exist, or nothing serves the domain.
             InvalidInput: the schedule or the policy does not fit, or it is forced without a reason.
             Conflict: a rollout is active in the domain, several versions share it, the version serves it already, its
-                artefact is damaged, or the plan has changed since ``expected_revision``.
+                artefact is damaged, the plan has changed since ``expected_revision``, or the gate policy meanwhile.
+            PolicyDenied: the domain is frozen.
         """
         checked, judged = check_steps(steps), check_policy(policy or default_policy())
         if force and not (actor.reason or "").strip():
             raise InvalidInput("forcing a rollout needs a reason", what="reason", remedy="say why with --reason")
         verdict = self._delivery.judge(domain, version)
-        admitted = verdict.passed or force
-        if admitted:
+        if verdict.passed or force:
             self._delivery.require_servable(domain, verdict.version)
         if adapt:
             checked = start_weight(checked, self._units_per_s(domain))
         with self._traffic.changing() as connection:
             plan = self._free_plan(connection, domain, version, expected_revision)
-            present = plan.weights
-            if not admitted:
-                held = self._delivery.admit(connection, verdict, checked[0].weight, present, None, actor)
-                return Started(held, None)
-            return self._begin(connection, plan, verdict, checked, judged, actor)
+            weight = min(checked[0].weight, SLOTS - judged.hold_back)
+            made = self._delivery.admit(
+                connection,
+                verdict,
+                weight,
+                plan.weights,
+                plan.revision + 1,
+                actor,
+                force=force,
+                break_glass=break_glass,
+            )
+            if made.status is not DeploymentStatus.DEPLOYED:
+                return Started(made, None)
+            return self._begin(connection, plan, made, checked, judged, actor)
 
     def pause(self, id: str, *, actor: Actor, expected: int | None = None) -> Rollout:
         """Hold a rollout where it is. Evidence of harm still takes it back.
@@ -339,25 +352,22 @@ class RolloutService:
         self,
         connection: Connection,
         plan: TrafficPlan,
-        verdict: Verdict,
+        made: Deployment,
         steps: tuple[Step, ...],
         policy: RolloutPolicy,
         actor: Actor,
     ) -> Started:
-        now, version, domain = self._clock.now(), verdict.version.id, plan.domain
-        weight = min(steps[0].weight, SLOTS - policy.hold_back)
-        step = step_at(steps, policy.hold_back, weight)
-        made = self._delivery.admit(connection, verdict, weight, plan.weights, plan.revision + 1, actor)
+        now, step = self._clock.now(), step_at(steps, policy.hold_back, made.share)
         rollout = Rollout(
             id=new_id("rollout", now),
-            domain=domain,
-            version=version,
+            domain=plan.domain,
+            version=made.version,
             baseline=next(iter(plan.weights)),
             steps=steps,
             policy=policy,
             state=RolloutState.GUARDING if step == len(steps) else RolloutState.RUNNING,
             step=step,
-            weight=weight,
+            weight=made.share,
             seen_s=0.0,
             ticked_at=now,
             approved_step=-1,
@@ -421,7 +431,7 @@ class RolloutService:
             )
         if force:
             return
-        bar = barred(rollout, now)
+        bar = barred(rollout, now, self._recorder.freezes(rollout.domain))
         if bar is not None:
             raise PolicyDenied(
                 f"the rollout {rollout.id!r} may not go on: {bar}",
