@@ -307,7 +307,7 @@ def test_rollback__of_a_version_that_an_arm_shows__pauses_the_experiment_at_once
     trials.experiments.pause("other", actor=ADA)
     trials.experiments.resume(id, actor=ADA)
     done = trials.estate.delivery.rollback("cards", actor=NOBODY)
-    assert (done.removed, done.paused) == (["v2"], (id,))
+    assert (done.removed, done.paused) == (("v2",), (id,))
     assert trials.experiments.get(id).state is State.PAUSED and trials.estate.traffic.experiments("cards") == ()
     [newest, *_] = trials.estate.audit.entries(limit=1)
     assert (newest.action, newest.reason) == ("experiment.pause", "v2 was taken out of service")

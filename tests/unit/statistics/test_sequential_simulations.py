@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.simulations import sequential, uneven
 
-REPETITIONS = 250
+REPETITIONS = 100
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_sequential__every_promise__within_chance(found: list[dict[str, float]])
 
 
 def test_uneven__every_promise__within_chance() -> None:
-    for row in uneven.records(60, seed=12):
+    for row in uneven.records(30, seed=12):
         assert row["value"] <= row["goal"] + 4 * math.sqrt(row["goal"] * (100 - row["goal"]) / row["runs"]), row
 
 
