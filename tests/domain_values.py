@@ -24,6 +24,7 @@ texts = st.text(_storable, min_size=1, max_size=30).map(lambda text: " ".join(te
 words = texts.filter(lambda text: any(character.isalnum() for character in text))
 word_lists = st.lists(words, max_size=5, unique_by=str.casefold)
 variables = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,10}", fullmatch=True)
+_addresses = st.sampled_from(["http://localhost:11434/v1", "https://llm.example/v1", "http://[::1]:80"])
 _optional_variable = st.none() | variables
 _losses = st.floats(0, 100, allow_nan=False)
 
@@ -32,10 +33,14 @@ backends = st.one_of(
     st.fixed_dictionaries(
         {
             "kind": st.just("openai-compatible"),
-            "base_url": st.sampled_from(["http://localhost:11434/v1", "https://llm.example/v1", "http://[::1]:80"]),
+            "base_url": _addresses | st.lists(_addresses, min_size=1, max_size=3, unique=True),
             "model": texts,
             "api_key_env": _optional_variable,
             "timeout_s": st.floats(0.1, 600),
+            "breaker_failures": st.integers(0, 1_000),
+            "health_path": st.none() | st.sampled_from(["/models", "/../health"]),
+            "repeatable": st.booleans(),
+            "hedge": st.booleans(),
         }
     ),
 )

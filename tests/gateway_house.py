@@ -21,6 +21,8 @@ from bailiwick.metrics.observations import SHADOW_ARM
 from bailiwick.metrics.prometheus import Family, render
 from bailiwick.traffic.model import Shadow
 
+RESPONSES = "/v1/responses"
+
 
 class Other(Constant):
     """A model that says the other label."""
@@ -98,12 +100,16 @@ class House:
         self.reloader = Reloader(self.sources.revision, compiled, 3_600)
         self.app = Gateway(self.reloader, Pins(made), self.tape, observers=[self.seen.append, *observers])
 
-    async def ask(self, stream: bool = False, model: str = "cards", **headers: str) -> tuple[int, bytes]:
-        body = {"model": model, "messages": [{"role": "user", "content": "secret words"}], "stream": stream}
+    async def ask(
+        self, stream: bool = False, model: str = "cards", path: str = "/v1/chat/completions", **headers: str
+    ) -> tuple[int, bytes]:
+        asked = {"role": "user", "content": "secret words"}
+        field = "input" if path == RESPONSES else "messages"
+        body = {"model": model, field: [asked], "stream": stream}
         scope = {
             "type": "http",
             "method": "POST",
-            "path": "/v1/chat/completions",
+            "path": path,
             "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
         }
         messages: list[dict[str, Any]] = []

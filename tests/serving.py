@@ -39,6 +39,8 @@ TEXTS = {
 }
 KEYWORDS = {"cards": ("card", "stolen"), "loans": ("loan", "mortgage", "borrow")}
 
+_BACKEND_FIELDS = ("timeout_s", "retries", "api_key_env", "weights")
+
 
 class Fleet:
     """Domains and versions in a home folder.
@@ -74,9 +76,9 @@ class Fleet:
         with self.platform.traffic.changing() as connection:
             self.platform.traffic.change(connection, domain, weights, actor=ADA)
 
-    def upstream(self, name: str, base_url: str, **fields: Any) -> None:
+    def upstream(self, name: str, base_url: str | tuple[str, ...], **fields: Any) -> None:
         """Add a domain that is served elsewhere."""
-        known = {key: fields.pop(key) for key in ("timeout_s", "retries", "api_key_env") if key in fields}
+        known = {key: fields.pop(key) for key in _BACKEND_FIELDS if key in fields}
         backend = Backend("openai-compatible", base_url=base_url, model="upstream-model", **known)
         self.create(Domain(name, name.title(), f"agent-{name}", backend=backend, **fields))
 

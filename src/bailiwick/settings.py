@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -39,6 +39,12 @@ class Settings(BaseSettings):
     port: int = Field(8700, ge=0, le=65535, description="port that the server listens on; 0 picks a free one")
     reload_interval_s: float = Field(0.5, gt=0, le=60, description="how often a gateway looks for newer revisions")
     max_body_bytes: int = Field(4 << 20, ge=1024, le=1 << 30, description="longest request body that a gateway takes")
+    upstream_client: Literal["own", "aiohttp"] = Field(
+        "own", description="HTTP client for upstream models: own costs least; aiohttp also reads compressed answers"
+    )
+    upstream_proxy: SecretStr | None = Field(
+        None, description="http://host:3128, an HTTP proxy for every upstream model; needs and chooses aiohttp"
+    )
     drain_s: float = Field(30.0, ge=0, le=3600, description="how long a stopping server waits for running requests")
     workers: int = Field(0, ge=0, le=256, description="processes for extraction; 0: one per core")
     metrics_interval_s: float = Field(1.0, gt=0, le=60, description="how often observations are written in a batch")
@@ -149,6 +155,8 @@ def load_settings(**flags: Any) -> Settings:
         raise InvalidInput(
             f"setting {name!r}: {first['msg']}",
             what=name,
-            requested=None if "password" in name or "redis" in name else repr(first.get("input")),
+            requested=None
+            if any(word in name for word in ("password", "redis", "proxy"))
+            else repr(first.get("input")),
             remedy="see `bailiwick config` for every setting",
         ) from error

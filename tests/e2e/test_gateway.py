@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -482,6 +484,108 @@ def test_upstream__client_leaves__upstream_is_let_go(client: openai.OpenAI, upst
     next(iter(stream))
     stream.close()
     assert upstream.left.wait(10)
+
+
+def test_upstream__client_leaves_before_the_answer__upstream_is_let_go(server: ServerProcess, fleet: Fleet) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        fleet.upstream("silent", f"http://127.0.0.1:{listening.getsockname()[1]}/v1", timeout_s=60.0)
+        _eventually(lambda: "silent" in get(server, "/readyz")["domains"])
+        body = json.dumps({"model": "silent", "messages": LOST}).encode()
+        host, _, port = server.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+            )
+            asked, _ = listening.accept()
+            asked.settimeout(20)
+            assert b"silent" not in asked.recv(65_536)  # the upstream's own name of the model
+        with asked, contextlib.suppress(ConnectionResetError):
+            while asked.recv(65_536):
+                pass
+
+
+def test_timeout_header__shorter_than_the_domain_s__answered_in_time(server: ServerProcess, upstream: Upstream) -> None:
+    upstream.will("slow")
+    asked = {"model": "chatty", "messages": LOST}
+    status, document, _ = post(server, "/v1/chat/completions", asked, {"X-Request-Timeout-Ms": "200"})
+    assert (status, "within 0." in document["error"]["message"] or "0.2 s" in document["error"]["message"]) == (
+        504,
+        True,
+    )
+    assert 1 <= int(upstream.headers[0][b"x-request-timeout-ms"]) <= 200
+    status, document, _ = post(server, "/v1/chat/completions", asked, {"X-Request-Timeout-Ms": "soon"})
+    assert (status, document["error"]["param"]) == (400, "x-request-timeout-ms")
+
+
+def test_replicas__one_is_away__answers_and_shown(server: ServerProcess, fleet: Fleet, upstream: Upstream) -> None:
+    fleet.upstream("double", ("http://127.0.0.1:9/v1", upstream.url), weights=(2.0, 1.0))
+    _eventually(lambda: "double" in get(server, "/readyz")["domains"])
+    upstream.will("ok")
+    for _ in range(12):
+        assert post(server, "/v1/chat/completions", {"model": "double", "messages": LOST})[0] == 200
+    by_replica = {each["replica"]: each for each in get(server, "/v1/backends")["data"] if each["domain"] == "double"}
+    away, there = by_replica["127.0.0.1:9"], by_replica[upstream.url.removeprefix("http://").removesuffix("/v1")]
+    assert (there["calls"], there["failures"], there["state"]) == (12, 0, "closed")
+    assert away["failures"] == away["calls"] > 0
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=30) as response:
+        text = response.read().decode()
+    assert f'bailiwick_upstream_failures_total{{domain="double",replica="127.0.0.1:9"}} {away["failures"]}' in text
+    listed = subprocess.run(
+        [sys.executable, "-m", "bailiwick", "backend", "list", "--url", server.url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": "src"},
+        check=True,
+    )
+    assert "double" in listed.stdout
+
+
+def test_aiohttp__chosen_in_the_settings__serves_as_well(tmp_path: Any, upstream: Upstream) -> None:
+    own = Fleet(tmp_path / "aiohttp")
+    own.upstream("chatty", upstream.url)
+    upstream.will("ok")
+    with serving(own.home, {"BAILIWICK_UPSTREAM_CLIENT": "aiohttp"}) as running, client_of(running) as client:
+        assert client.chat.completions.create(model="chatty", messages=LOST).choices[0].message.content == "hello"
+        stream = client.chat.completions.create(model="chatty", messages=LOST, stream=True)
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "hello"
+
+
+@pytest.mark.parametrize("model", ["cards", "auto"])
+def test_responses__local_model__as_the_official_client_reads_them(client: openai.OpenAI, model: str) -> None:
+    answer = client.responses.create(model=model, input="my card was stolen", max_output_tokens=5)
+    assert (answer.output_text, answer.status, answer.max_output_tokens) == ("lost_card", "completed", 5)
+    assert answer.usage is not None and answer.usage.input_tokens == 4
+    asked: Any = [{"role": "user", "content": [{"type": "input_text", "text": "my card was stolen"}]}]
+    as_json = client.responses.create(model=model, input=asked, text={"format": {"type": "json_object"}})
+    assert json.loads(as_json.output_text)["label"] == "lost_card"
+    with client.responses.stream(model=model, input=asked) as stream:
+        kinds = [event.type for event in stream]
+        assert stream.get_final_response().output_text == "lost_card"
+    assert (kinds[0], kinds[-1]) == ("response.created", "response.completed")
+
+
+def test_responses__upstream__passed_through_whole_and_streamed(
+    fleet: Fleet, server: ServerProcess, tmp_path: Any
+) -> None:
+    front = Fleet(tmp_path / "responding")
+    front.create(_relayed("far", f"{server.url}/v1"))
+    with serving(front.home) as second, client_of(second) as client:
+        assert client.responses.create(model="far", input="my card was stolen").output_text == "lost_card"
+        with client.responses.stream(model="far", input="my card was stolen") as stream:
+            assert stream.get_final_response().output_text == "lost_card"
+
+
+@pytest.mark.parametrize("given", [None, [], [1], [{}], 7, [{"role": "nobody", "content": "x"}]])
+def test_responses__bad_input__400_that_names_it(server: ServerProcess, given: Any) -> None:
+    status, document, _ = post(server, "/v1/responses", {"model": "cards", "input": given})
+    assert (status, document["error"]["param"].split(".")[0]) == (400, "input")
+
+
+def test_responses__earlier_response_named__refused_where_nothing_is_kept(server: ServerProcess) -> None:
+    body = {"model": "cards", "input": "x", "previous_response_id": "resp_1"}
+    status, document, _ = post(server, "/v1/responses", body)
+    assert (status, document["error"]["param"]) == (400, "previous_response_id")
 
 
 def test_upstream__another_bailiwick__works_as_one(fleet: Fleet, server: ServerProcess, tmp_path: Any) -> None:

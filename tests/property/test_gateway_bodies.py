@@ -18,6 +18,7 @@ from bailiwick.gateway.build import RunningGateway
 OPTIONS = (
     *("stream", "user", "n", "logprobs", "top_logprobs", "response_format", "stream_options", "temperature", "top_p"),
     *("max_tokens", "max_completion_tokens", "dimensions", "encoding_format"),
+    *("text", "max_output_tokens", "previous_response_id", "conversation", "instructions"),
     *("request_id", "value", "metric", "label", "comment"),
 )
 json_values = st.recursive(
@@ -36,11 +37,11 @@ bodies = st.fixed_dictionaries(
     optional={
         "messages": messages | json_values,
         "prompt": st.text() | st.lists(st.text(), max_size=3) | json_values,
-        "input": st.text() | st.lists(st.text(), max_size=3) | json_values,
+        "input": st.text() | messages | st.lists(st.text(), max_size=3) | json_values,
         **dict.fromkeys(OPTIONS, json_values),
     },
 )
-paths = st.sampled_from(["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/feedback"])
+paths = st.sampled_from(["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/feedback"])
 
 
 class InProcess:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bailiwick.backends import wire
+from bailiwick.backends import responses, wire
 from bailiwick.backends.model import Call, Operation, Reading
 from bailiwick.backends.text import content_text, estimate_tokens, last_user_text
 from bailiwick.clock import Clock
@@ -50,6 +50,8 @@ class LocalBackend:
         """The whole answer; see `Backend.answer`."""
         if call.operation is Operation.EMBEDDING:
             return await self._embed(call)
+        if call.operation is Operation.RESPONSE:
+            return await self._respond(call)
         if call.operation is Operation.COMPLETION:
             choices, counted = await self._complete(call)
             head = self._head(call, "cmpl-")
@@ -63,6 +65,9 @@ class LocalBackend:
         """The answer as events, in one piece: it is known whole after one prediction."""
         options = call.body.get("stream_options")
         with_usage = isinstance(options, dict) and options.get("include_usage") is True
+        if call.operation is Operation.RESPONSE:
+            yield responses.response_events(await self._respond(call))
+            return
         if call.operation is Operation.COMPLETION:
             choices, counted = await self._complete(call)
             yield wire.completion_events(self._head(call, "cmpl-"), choices, counted if with_usage else None)
@@ -82,6 +87,28 @@ class LocalBackend:
         counted = wire.usage(prompt_tokens, estimate_tokens(content))
         call.usage.take(counted)
         return content, logprobs, counted
+
+    async def _respond(self, call: Call) -> dict[str, Any]:
+        if call.body.get("previous_response_id") is not None or call.body.get("conversation") is not None:
+            raise InvalidInput(
+                f"{self._name!r} keeps no earlier responses",
+                what="previous_response_id",
+                remedy="send the whole conversation as input",
+            )
+        messages = responses.messages_of(call.body)
+        (reading,) = await self._read([last_user_text(messages)])
+        content = wire.content_of(reading, self._domain, as_json=responses.wants_json(call.body))
+        prompt_tokens = sum(estimate_tokens(content_text(message.get("content"))) for message in messages)
+        counted = wire.usage(prompt_tokens, estimate_tokens(content))
+        call.usage.take(counted)
+        return responses.response(
+            call.body,
+            content,
+            request_id=call.request_id,
+            created=int(self._clock.now().timestamp()),
+            model=self._name,
+            counted=counted,
+        )
 
     async def _complete(self, call: Call) -> tuple[list[dict[str, Any]], dict[str, int]]:
         _one_choice(call.body)

@@ -15,6 +15,7 @@ class Operation(StrEnum):
     CHAT = "chat/completions"
     COMPLETION = "completions"
     EMBEDDING = "embeddings"
+    RESPONSE = "responses"
 
 
 @dataclass(slots=True)
@@ -25,16 +26,19 @@ class Usage:
     completion_tokens: int | None = None
 
     def take(self, said: object) -> None:
-        """Read an OpenAI usage object; what is no whole number from 0 on is left out.
+        """Read an OpenAI usage object, of either interface; what is no whole number from 0 on is left out.
 
         >>> usage = Usage()
         >>> usage.take({"prompt_tokens": 3, "completion_tokens": "many"})
         >>> usage
         Usage(prompt_tokens=3, completion_tokens=None)
+        >>> usage.take({"input_tokens": 4, "output_tokens": 5})
+        >>> usage
+        Usage(prompt_tokens=4, completion_tokens=5)
         """
         if isinstance(said, dict):
-            self.prompt_tokens = _count(said.get("prompt_tokens"))
-            self.completion_tokens = _count(said.get("completion_tokens"))
+            self.prompt_tokens = _count(said.get("prompt_tokens", said.get("input_tokens")))
+            self.completion_tokens = _count(said.get("completion_tokens", said.get("output_tokens")))
 
 
 def _count(value: object) -> int | None:
@@ -90,6 +94,8 @@ class UpstreamFailed(Unavailable):
         status: what a gateway answers: 429, 502, 503 or 504.
         retryable: the same request may be sent again: the upstream has certainly not begun to answer it.
         retry_after_s: how long the upstream asked to wait, where it did.
+        replica_is_ill: whether the failure counts against the server that was asked: a wrong key does not, nor does
+            a limit on the rate of requests.
     """
 
     code = "upstream_failed"
@@ -103,8 +109,10 @@ class UpstreamFailed(Unavailable):
         retry_after_s: float | None = None,
         where: str | None = None,
         remedy: str | None = None,
+        replica_is_ill: bool = True,
     ) -> None:
         super().__init__(message, where=where, remedy=remedy)
+        self.replica_is_ill = replica_is_ill
         self.status = status
         self.retryable = retryable
         self.retry_after_s = retry_after_s

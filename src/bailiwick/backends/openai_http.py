@@ -1,42 +1,62 @@
-"""Any OpenAI-compatible server as a backend: pooled connections, timeouts, safe retries, streams passed through."""
+"""Any OpenAI-compatible server as a backend: replicas, timeouts, safe retries, streams passed through."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-import aiohttp
 import orjson
 
 from bailiwick.backends.addresses import checked_base_url
-from bailiwick.backends.model import Call, UpstreamFailed, UpstreamRefused
+from bailiwick.backends.model import Call, Operation, UpstreamFailed, UpstreamRefused
+from bailiwick.backends.origin import Header, origin_of
 from bailiwick.backends.pool import UpstreamPool
+from bailiwick.backends.ports import Break, Timing, TransportFailed, UpstreamResponse
+from bailiwick.backends.replicas import Attempt, Replica
 from bailiwick.backends.retries import pause_before_retry
 from bailiwick.backends.sse import EventCutter
 from bailiwick.domains.model import Domain
+from bailiwick.errors import InvalidInput
 
 MAX_ANSWER_BYTES = 32 << 20
 _MAX_ERROR_BYTES = 1 << 16
 _CONNECT_S = 5.0
 _AFTER_DONE_S = 0.2
+_NEARLY = 0.95
+_PATHS = {operation: f"/{operation.value}" for operation in Operation}
 _REFUSALS = frozenset({400, 409, 413, 415, 422})
+_FIXED: tuple[Header, ...] = (
+    ("content-type", "application/json"),
+    ("accept", "*/*"),
+    ("accept-encoding", "identity"),
+    ("user-agent", "bailiwick"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """A good answer: its head, and for whole answers its body."""
+
+    attempt: Attempt
+    response: UpstreamResponse
+    raw: bytes = b""
 
 
 class OpenAiHttpBackend:
-    """A domain whose model is served elsewhere.
+    """A domain whose model is served elsewhere, by one server or several replicas.
 
     Args:
-        domain: its backend names address, model, key variable, timeout and retries.
-        pool: shared connections.
+        domain: its backend names addresses, model, key variable, timeout and retries.
+        pool: the shared client, and what is known of the replicas.
         environment: where the key is looked up.
         model: overrides the domain's upstream model, where a registered version names another.
-        rng: for the jitter of retries.
+        rng: for the jitter of retries and the choice of replicas.
 
     Raises:
-        InvalidInput: the address may not be called, or the domain names no upstream model.
+        InvalidInput: an address may not be called.
     """
 
     in_process = False
@@ -51,104 +71,197 @@ class OpenAiHttpBackend:
         rng: Random | None = None,
     ) -> None:
         backend = domain.backend
-        self._base_url = checked_base_url(backend.base_url, domain=domain.id)
+        self._rng = rng or Random()  # noqa: S311 - jitter and balance, not secrets
+        addresses = [checked_base_url(url, domain=domain.id) for url in backend.addresses or (None,)]
+        try:
+            origins = [origin_of(address) for address in addresses]
+        except ValueError as error:
+            raise InvalidInput(
+                f"the upstream's address cannot be used: {error}",
+                what="base_url",
+                where=f"domain {domain.id!r}, backend.base_url",
+            ) from error
+        self._replicas = pool.replicas(domain.id, origins, backend, self._rng)
+        self._client = pool.client
         self._model = model or backend.model
         self._key_variable = backend.api_key_env
         self._environment = environment
-        self._timeout_s = backend.timeout_s
         self._retries = backend.retries
+        self._repeatable = backend.repeatable
         self._where = f"upstream of domain {domain.id!r}"
-        self._pool = pool
-        self._rng = rng or Random()  # noqa: S311 - jitter, not a secret
+        self._timing = Timing(min(_CONNECT_S, backend.timeout_s), backend.timeout_s, backend.timeout_s)
 
     async def answer(self, call: Call) -> dict[str, Any]:
         """The upstream's whole answer; see `Backend.answer`."""
-        async with self._within(call), self._opened(call) as response:
-            raw = await self._bounded(response, MAX_ANSWER_BYTES)
         try:
-            document = orjson.loads(raw)
+            async with asyncio.timeout(call.deadline_s):
+                reply = await self._asked(call, stream=False)
+        except TimeoutError as error:
+            raise self._too_late(call) from error
+        try:
+            document = orjson.loads(reply.raw)
         except orjson.JSONDecodeError:
             document = None
         if not isinstance(document, dict):
+            reply.attempt.failed()
             raise self._failed("answered with something that is not a JSON object")
+        reply.attempt.succeeded()
         call.usage.take(document.get("usage"))
         return document
 
     async def stream(self, call: Call) -> AsyncIterator[bytes]:
         """The upstream's events as they come; silence may last as long as the domain's timeout."""
-        cutter = EventCutter()
-        async with self._within(call) as deadline, self._opened(call) as response:
-            if response.content_type != "text/event-stream":
-                raise self._failed(f"answered a stream request with {response.content_type[:80]!r}")
-            async for piece in response.content.iter_any():
-                events = cutter.feed(piece)
+        cutter = EventCutter(typed=call.operation is Operation.RESPONSE)
+        reply: _Reply | None = None
+        try:
+            async with asyncio.timeout(call.deadline_s) as deadline:
+                reply = await self._asked(call, stream=True)
+                while piece := await self._piece(reply):
+                    events = cutter.feed(piece)
+                    call.usage.take(cutter.usage)
+                    if events:
+                        deadline.reschedule(None)
+                        yield events
+                    if cutter.fault is not None:
+                        raise cutter.fault
+                    if cutter.done:
+                        reply.attempt.succeeded()
+                        await self._until_end(reply.response)
+                        return
+                events = cutter.feed(b"\n\n")
                 call.usage.take(cutter.usage)
                 if events:
-                    deadline.reschedule(None)
                     yield events
-                if cutter.fault is not None:
-                    raise cutter.fault
-                if cutter.done:
-                    await self._until_end(response)
-                    return
-            events = cutter.feed(b"\n\n")
-            call.usage.take(cutter.usage)
-            if events:
-                yield events
-            if not cutter.done:
-                raise cutter.fault or self._failed("ended its stream early")
+                if not cutter.done:
+                    raise cutter.fault or self._failed("ended its stream early")
+                reply.attempt.succeeded()
+        except TimeoutError as error:
+            if reply is not None:
+                reply.attempt.failed(slow=True)
+            raise self._too_late(call) from error
+        except UpstreamFailed:
+            if reply is not None:
+                reply.attempt.failed()
+            raise
+        finally:
+            if reply is not None:
+                reply.attempt.abandoned()
+                reply.response.release()
 
-    @asynccontextmanager
-    async def _opened(self, call: Call) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A response with status 200, after as many attempts as are allowed."""
-        ends = asyncio.get_running_loop().time() + call.deadline_s
+    async def _asked(self, call: Call, *, stream: bool) -> _Reply:
+        """A good answer, after as many attempts as are allowed."""
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + call.deadline_s
         headers = self._headers(call)
         payload = orjson.dumps(call.body | {"model": self._model} if self._model else call.body)
-        attempt = 0
-        while True:
-            try:
-                response = await self._post(call, payload, headers)
-                break
-            except UpstreamFailed as failure:
-                left_s = ends - asyncio.get_running_loop().time()
-                pause = pause_before_retry(failure, attempt, self._retries, left_s, self._rng)
-                if pause is None:
-                    raise
-            attempt += 1
-            await asyncio.sleep(pause)
-        try:
-            yield response
-        except aiohttp.ServerTimeoutError as error:
-            raise self._failed(f"was silent for {self._timeout_s:g} s", status=504) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._failed(f"broke off its answer ({type(error).__name__})") from error
-        finally:
-            response.release()
+        replicas = self._replicas
+        replicas.begin()
 
-    async def _post(self, call: Call, payload: bytes, headers: dict[str, str]) -> aiohttp.ClientResponse:
-        timeout = aiohttp.ClientTimeout(sock_connect=min(_CONNECT_S, self._timeout_s), sock_read=self._timeout_s)
-        try:
-            response = await self._pool.session.post(
-                f"{self._base_url}/{call.operation.value}",
-                data=payload,
-                headers=headers,
-                timeout=timeout,
-                allow_redirects=False,
+        async def once(attempt: Attempt) -> _Reply:
+            left_ms = max(1, int((ends_s - loop.time()) * 1000))
+            return await self._once(call, attempt, [*headers, ("x-request-timeout-ms", str(left_ms))], payload, stream)
+
+        attempt = replicas.attempt(stream=stream)
+        if attempt is None:
+            raise self._failed(
+                "is left alone for a moment, after it failed several times in a row",
+                status=503,
+                retry_after_s=replicas.opens_in_s(),
             )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise self._failed("cannot be connected to", status=503, retryable=True) from error
-        except aiohttp.ServerTimeoutError as error:
-            raise self._failed(f"was silent for {self._timeout_s:g} s", status=504) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self._failed(f"broke off before it answered ({type(error).__name__})") from error
-        if response.status == 200:
-            return response
-        try:
-            raise await self._refusal(response)
-        finally:
-            response.release()
+        tried: list[Replica] = []
+        for number in range(self._retries + 1):
+            tried.append(attempt.replica)
+            try:
+                return await self._hedged(attempt, once, stream=stream)
+            except UpstreamFailed as failure:
+                following = replicas.attempt(stream=stream, without=tried) if failure.retryable else None
+                pause = pause_before_retry(
+                    failure, number, self._retries, ends_s - loop.time(), self._rng, elsewhere=following is not None
+                )
+                if pause is None or not replicas.may_retry():
+                    if following is not None:
+                        following.withdrawn()
+                    raise
+                if following is None:
+                    await asyncio.sleep(pause)
+                    following = replicas.attempt(stream=stream)
+                if following is None:
+                    raise
+                attempt = following
+        raise AssertionError("the last attempt is never followed by another")
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> Exception:
+    async def _hedged(self, attempt: Attempt, once: Callable[[Attempt], Awaitable[_Reply]], *, stream: bool) -> _Reply:
+        """The answer of one attempt; where the domain hedges and it takes long, of that or one at another replica."""
+        after_s = self._replicas.hedge_after_s(stream=stream)
+        if after_s is None:
+            return await once(attempt)
+        tasks = [asyncio.ensure_future(once(attempt))]
+        winner: _Reply | None = None
+        try:
+            await asyncio.wait(tasks, timeout=after_s)
+            if not tasks[0].done():
+                second = self._replicas.attempt(stream=stream, without=(attempt.replica,))
+                if second is not None and self._replicas.may_hedge():
+                    tasks.append(asyncio.ensure_future(once(second)))
+                elif second is not None:
+                    second.withdrawn()
+            winner = await _first_good(tasks)
+            return winner
+        finally:
+            await _given_up(tasks, winner)
+
+    async def _once(self, call: Call, attempt: Attempt, headers: list[Header], payload: bytes, stream: bool) -> _Reply:
+        """One request to one replica. Its outcome is left open where the answer is good as far as it was read."""
+        again = self._repeatable or call.operation is Operation.EMBEDDING
+        response: UpstreamResponse | None = None
+        reply: _Reply | None = None
+        try:
+            path = _PATHS[call.operation]
+            response = await self._client.send(attempt.replica.origin, "POST", path, headers, payload, self._timing)
+            if response.status != 200:
+                raise await self._refusal(response, again=again)
+            self._check_head(response, stream=stream)
+            attempt.answered()
+            if stream:
+                reply = _Reply(attempt, response)
+            else:
+                reply = _Reply(attempt, response, await self._bounded(response, MAX_ANSWER_BYTES))
+            return reply
+        except TransportFailed as error:
+            attempt.failed(slow=error.kind is Break.SILENT)
+            raise self._broken(error, begun=response is not None, again=again) from error
+        except UpstreamRefused:
+            attempt.refused()
+            raise
+        except UpstreamFailed as failure:
+            if failure.replica_is_ill:
+                attempt.failed()
+            raise
+        except ValueError as error:
+            raise self._failed(f"cannot be called: {error}", status=503) from error
+        except asyncio.CancelledError:
+            if attempt.seconds >= self._timing.first_byte_s * _NEARLY:
+                attempt.failed(slow=True)
+            raise
+        finally:
+            if reply is None:
+                attempt.abandoned()
+            if response is not None and (reply is None or not stream):
+                response.release()
+
+    def _check_head(self, response: UpstreamResponse, *, stream: bool) -> None:
+        encoding = response.header("content-encoding")
+        if encoding not in (None, "", "identity"):
+            raise self._failed(
+                f"answered compressed ({encoding[:20]!r}), though it was asked not to",
+                remedy='set upstream_client = "aiohttp", which reads compressed answers',
+            )
+        if stream:
+            kind = (response.header("content-type") or "").partition(";")[0].strip().lower()
+            if kind != "text/event-stream":
+                raise self._failed(f"answered a stream request with {kind[:80]!r}")
+
+    async def _refusal(self, response: UpstreamResponse, *, again: bool) -> Exception:
         """The error that a status other than 200 means."""
         status = response.status
         if status in _REFUSALS:
@@ -159,42 +272,61 @@ class OpenAiHttpBackend:
                 f"answered with status {status}",
                 status=429 if status == 429 else 503,
                 retryable=True,
-                retry_after_s=_retry_after_s(response.headers.get("retry-after")),
+                retry_after_s=_retry_after_s(response.header("retry-after")),
+                replica_is_ill=status != 429,
             )
         if status in (401, 403):
-            return self._failed(f"refused the key (status {status}); check the variable {self._key_variable!r}")
-        return self._failed(f"answered with status {status}")
+            words = f"refused the key (status {status}); check the variable {self._key_variable!r}"
+            return self._failed(words, replica_is_ill=False)
+        ill = not 400 <= status < 500
+        return self._failed(f"answered with status {status}", retryable=again and status >= 500, replica_is_ill=ill)
 
-    async def _words(self, response: aiohttp.ClientResponse) -> str:
+    def _broken(self, error: TransportFailed, *, begun: bool, again: bool) -> UpstreamFailed:
+        """What a broken exchange means for the call."""
+        if error.kind is Break.CONNECT:
+            return self._failed("cannot be connected to", status=503, retryable=True)
+        if error.kind is Break.SILENT:
+            return self._failed(f"was silent for {self._timing.silence_s:g} s", status=504, retryable=again)
+        what = "broke off its answer" if begun else "broke off before it answered"
+        return self._failed(f"{what} ({error.words})", retryable=again)
+
+    async def _piece(self, reply: _Reply) -> bytes:
+        try:
+            return await reply.response.piece()
+        except TransportFailed as error:
+            reply.attempt.failed(slow=error.kind is Break.SILENT)
+            raise self._broken(error, begun=True, again=False) from error
+
+    async def _words(self, response: UpstreamResponse) -> str:
         try:
             document = orjson.loads(await self._bounded(response, _MAX_ERROR_BYTES))
             error = document["error"]
             words = error["message"] if isinstance(error, dict) else error
-        except (orjson.JSONDecodeError, KeyError, TypeError, UpstreamFailed, aiohttp.ClientError, OSError):
+        except (orjson.JSONDecodeError, KeyError, TypeError, UpstreamFailed, TransportFailed):
             return f"status {response.status}"
         key = self._environment.get(self._key_variable or "")
         text = str(words)[:500]
         return text.replace(key, "***") if key else text
 
-    async def _bounded(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
+    async def _bounded(self, response: UpstreamResponse, limit: int) -> bytes:
         pieces, length = [], 0
-        async for piece in response.content.iter_any():
+        while piece := await response.piece():
             pieces.append(piece)
             length += len(piece)
             if length > limit:
                 raise self._failed(f"answered with more than {limit} bytes")
-        return b"".join(pieces)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def _until_end(self, response: aiohttp.ClientResponse) -> None:
+    async def _until_end(self, response: UpstreamResponse) -> None:
         """Read what follows ``[DONE]`` (normally only the end), so that the connection can be used again."""
         try:
             async with asyncio.timeout(_AFTER_DONE_S):
                 await self._bounded(response, _MAX_ERROR_BYTES)
-        except (TimeoutError, UpstreamFailed, aiohttp.ClientError, OSError):
-            response.close()
+        except (TimeoutError, UpstreamFailed, TransportFailed):
+            pass  # releasing it closes it
 
-    def _headers(self, call: Call) -> dict[str, str]:
-        headers = {"content-type": "application/json", "x-request-id": call.request_id}
+    def _headers(self, call: Call) -> list[Header]:
+        headers = [*_FIXED, ("x-request-id", call.request_id)]
         if self._key_variable is not None:
             key = self._environment.get(self._key_variable)
             if not key:
@@ -203,17 +335,11 @@ class OpenAiHttpBackend:
                     status=503,
                     remedy=f"set the environment variable {self._key_variable!r} and start the gateway again",
                 )
-            headers["authorization"] = f"Bearer {key}"
+            headers.append(("authorization", f"Bearer {key}"))
         return headers
 
-    @asynccontextmanager
-    async def _within(self, call: Call) -> AsyncIterator[asyncio.Timeout]:
-        """The call's deadline, as a typed error."""
-        try:
-            async with asyncio.timeout(call.deadline_s) as deadline:
-                yield deadline
-        except TimeoutError as error:
-            raise self._failed(f"did not answer within {call.deadline_s:g} s", status=504) from error
+    def _too_late(self, call: Call) -> UpstreamFailed:
+        return self._failed(f"did not answer within {call.deadline_s:g} s", status=504)
 
     def _failed(
         self,
@@ -223,6 +349,7 @@ class OpenAiHttpBackend:
         retryable: bool = False,
         retry_after_s: float | None = None,
         remedy: str | None = None,
+        replica_is_ill: bool = True,
     ) -> UpstreamFailed:
         return UpstreamFailed(
             f"the upstream {what}",
@@ -231,12 +358,35 @@ class OpenAiHttpBackend:
             retry_after_s=retry_after_s,
             where=self._where,
             remedy=remedy,
+            replica_is_ill=replica_is_ill,
         )
+
+
+async def _first_good(tasks: Sequence[asyncio.Future[_Reply]]) -> _Reply:
+    """The first answer; where every task fails, the failure of the first task."""
+    waiting = set(tasks)
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task in done and task.exception() is None:
+                return task.result()
+    return tasks[0].result()
+
+
+async def _given_up(tasks: Sequence[asyncio.Future[_Reply]], winner: _Reply | None) -> None:
+    """Cancel the tasks that lost, and let go of what they got."""
+    for task in tasks:
+        task.cancel()
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(outcome, _Reply) and outcome is not winner:
+            outcome.attempt.abandoned()
+            outcome.response.release()
 
 
 def _retry_after_s(value: str | None) -> float | None:
     """The header's seconds; its other form, a date, is left to the jitter."""
     try:
-        return max(0.0, float(value)) if value is not None else None
+        seconds = float(value) if value is not None else None
     except ValueError:
         return None
+    return seconds if seconds is None or 0.0 <= seconds < float("inf") else None

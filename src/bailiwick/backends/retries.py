@@ -10,7 +10,9 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 
 
-def pause_before_retry(failure: UpstreamFailed, attempt: int, retries: int, left_s: float, rng: Random) -> float | None:
+def pause_before_retry(
+    failure: UpstreamFailed, attempt: int, retries: int, left_s: float, rng: Random, *, elsewhere: bool = False
+) -> float | None:
     """Seconds to wait before the next attempt, or None to give up.
 
     Waits a uniformly random part of an exponentially growing pause ("full jitter",
@@ -22,9 +24,12 @@ def pause_before_retry(failure: UpstreamFailed, attempt: int, retries: int, left
         retries: how many attempts may follow the first.
         left_s: seconds until the call's deadline.
         rng: for the jitter.
+        elsewhere: another replica, not asked yet, takes the next attempt: there is nothing to wait for.
     """
     if not failure.retryable or attempt >= retries:
         return None
+    if elsewhere:
+        return 0.0 if left_s > 0 else None
     pause = rng.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt))
     if failure.retry_after_s is not None:
         pause = max(pause, failure.retry_after_s)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import orjson
 
 from bailiwick.backends.model import UpstreamFailed
+from bailiwick.backends.responses import LAST_EVENTS, usage_of
 
 MAX_EVENT_BYTES = 1 << 20
 _FIELDS = (b"event", b"id", b"retry")
@@ -17,12 +18,16 @@ _FIELDS = (b"event", b"id", b"retry")
 class EventCutter:
     """Cuts a byte stream into complete, checked events.
 
-    ``done`` becomes true after ``[DONE]``; ``failed`` after an event that carries an ``error``. ``fault`` is set by an
-    event that no OpenAI-compatible server sends, or that is longer than a megabyte: what came before it is still good.
-    ``usage`` is the usage object of the last event that had one.
+    ``done`` becomes true after the last event; ``failed`` after an event that carries an ``error``. ``fault`` is set by
+    an event that no OpenAI-compatible server sends, or that is longer than a megabyte: what came before it is still
+    good. ``usage`` is the usage object of the last event that had one.
+
+    Args:
+        typed: the events are those of the Responses API, which end with one of certain types instead of ``[DONE]``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, typed: bool = False) -> None:
+        self._typed = typed
         self._rest = b""
         self.done = False
         self.failed = False
@@ -80,5 +85,8 @@ class EventCutter:
         if not isinstance(document, dict):
             return UpstreamFailed("the upstream sent an event whose data is not a JSON object")
         self.failed = self.failed or bool(document.get("error"))
-        self.usage = document.get("usage") or self.usage
+        kind = document.get("type")
+        if self._typed and isinstance(kind, str) and kind in LAST_EVENTS:
+            self.done = True
+        self.usage = usage_of(document) or self.usage
         return None

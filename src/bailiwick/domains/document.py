@@ -27,7 +27,7 @@ from bailiwick.domains.model import (
     Thresholds,
 )
 from bailiwick.domains.references import Standing, check_references
-from bailiwick.domains.schema import DocumentFrame, DomainDocument, DomainEntry, checked_id
+from bailiwick.domains.schema import BackendDocument, DocumentFrame, DomainDocument, DomainEntry, checked_id
 from bailiwick.errors import InvalidInput
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
@@ -95,7 +95,7 @@ def domain_of(domain_id: str, document: DomainDocument, *, source: str) -> Domai
         tags=tuple(document.tags),
         examples=tuple(Example(each.text, each.label) for each in document.examples),
         attention_weights=dict(document.attention_weights),
-        backend=Backend(**document.backend.model_dump()),
+        backend=_backend(document.backend),
         generation=Generation(
             temperature=document.generation.temperature,
             top_p=document.generation.top_p,
@@ -106,6 +106,13 @@ def domain_of(domain_id: str, document: DomainDocument, *, source: str) -> Domai
         enabled_env_var=document.enabled_env_var,
         thresholds=Thresholds(**document.thresholds.model_dump()),
     )
+
+
+def _backend(document: BackendDocument) -> Backend:
+    values = document.model_dump()
+    for name in ("base_url", "weights"):
+        values[name] = tuple(values[name]) if isinstance(values[name], list) else values[name]
+    return Backend(**values)
 
 
 def checked(domain: Domain, *, source: str) -> Domain:

@@ -35,14 +35,35 @@ class Backend:
 
     ``local`` runs a registered model version in this process. ``openai-compatible`` calls an upstream server:
     it needs ``base_url`` and ``model``; the API key is read from the variable named ``api_key_env``.
+
+    Args:
+        base_url: one address, or those of several replicas that answer alike.
+        weights: how much each replica can bear beside the others; empty: all the same.
+        breaker_failures: in a row after which a replica is left alone for a while; 0: never.
+        health_path: below ``base_url``, asked for every few seconds, such as ``/models``; None: not at all.
+        repeatable: the same request may be answered twice, so that it is also sent again after a failure that leaves
+            unknown whether the upstream had begun.
+        hedge: a call that takes longer than 95 % of them is also sent to a second replica, and the first answer counts.
     """
 
     kind: str = "local"
-    base_url: str | None = None
+    base_url: str | tuple[str, ...] | None = None
     model: str | None = None
     api_key_env: str | None = None
     timeout_s: float = 30.0
     retries: int = 2
+    weights: tuple[float, ...] = ()
+    breaker_failures: int = 5
+    health_path: str | None = None
+    repeatable: bool = False
+    hedge: bool = False
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every replica's address; none for a local model."""
+        if self.base_url is None:
+            return ()
+        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
 
 
 @dataclass(frozen=True, slots=True)

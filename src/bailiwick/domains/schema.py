@@ -11,11 +11,22 @@ import unicodedata
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
 MAX_DOMAINS = 10_000
 MAX_EXAMPLES = 50_000
 MAX_WORDS = 5_000
+MAX_REPLICAS = 64
+MAX_URL = 2_000
 
 RESERVED_IDS = frozenset({"auto", "create", "list", "export", "import"})
 """Words that a path or the gateway's ``model`` field already uses."""
@@ -116,13 +127,47 @@ def checked_http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _base_url(value: Any) -> str | list[str]:
+    """One address, or a list of them; one function, so that an error names the field and not a branch of a union."""
+    if isinstance(value, list):
+        if not 1 <= len(value) <= MAX_REPLICAS:
+            raise ValueError(f"must list 1 to {MAX_REPLICAS} addresses")
+        return [_one_url(each) for each in value]
+    return _one_url(value)
+
+
+def _one_url(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be an address, or a list of addresses")
+    if len(value) > MAX_URL:
+        raise ValueError(f"is longer than {MAX_URL} characters")
+    return checked_http_url(value)
+
+
 Id = Annotated[str, AfterValidator(checked_id)]
 Name = Annotated[str, Field(max_length=200), AfterValidator(_name)]
 Word = Annotated[str, Field(max_length=200), AfterValidator(_word)]
 Text = Annotated[str, Field(max_length=10_000), AfterValidator(_text)]
 Words = Annotated[list[Word], Field(max_length=MAX_WORDS), AfterValidator(_distinct)]
 Variable = Annotated[str, AfterValidator(_variable)]
-HttpUrl = Annotated[str, Field(max_length=2_000), AfterValidator(checked_http_url)]
+BaseUrl = Annotated[
+    str | list[str],
+    PlainValidator(_base_url),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": MAX_URL},
+                {
+                    "type": "array",
+                    "items": {"type": "string", "maxLength": MAX_URL},
+                    "minItems": 1,
+                    "maxItems": MAX_REPLICAS,
+                },
+            ]
+        }
+    ),
+]
+HealthPath = Annotated[str, Field(max_length=200, pattern=r"^/[A-Za-z0-9/._~%-]*$")]
 Weight = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -145,11 +190,16 @@ class BackendDocument(_Strict):
     """How the domain's model is called."""
 
     kind: Literal["local", "openai-compatible"] = "local"
-    base_url: HttpUrl | None = None
+    base_url: BaseUrl | None = None
     model: Name | None = None
     api_key_env: Variable | None = None
     timeout_s: float = Field(default=30.0, gt=0, le=600)
     retries: int = Field(default=2, ge=0, le=10)
+    weights: list[Annotated[float, Field(gt=0, le=1_000)]] = Field(default_factory=list, max_length=MAX_REPLICAS)
+    breaker_failures: int = Field(default=5, ge=0, le=1_000)
+    health_path: HealthPath | None = None
+    repeatable: bool = False
+    hedge: bool = False
 
     @model_validator(mode="after")
     def _needs(self) -> BackendDocument:
@@ -160,6 +210,11 @@ class BackendDocument(_Strict):
                 raise ValueError(f"kind 'openai-compatible' needs {' and '.join(missing)}")
         elif present := [name for name, value in given.items() if value is not None]:
             raise ValueError(f"kind 'local' takes no {' or '.join(present)}; did you mean 'openai-compatible'?")
+        addresses = self.base_url if isinstance(self.base_url, list) else [self.base_url]
+        if len(set(addresses)) < len(addresses):
+            raise ValueError("base_url: names an address twice; give it a weight instead")
+        if self.weights and len(self.weights) != len(addresses):
+            raise ValueError(f"weights: {len(self.weights)} for {len(addresses)} addresses; give one for each")
         return self
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bailiwick.backends.model import Call, Operation, UpstreamFailed
 from bailiwick.gateway.model import Meter, ModelRequest, Snapshot
-from bailiwick.gateway.parameters import bounded_body, with_parameters
+from bailiwick.gateway.parameters import bounded_body, bounded_response, with_parameters
 from bailiwick.gateway.participants import Participant
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
@@ -24,6 +24,7 @@ class Asked:
     Args:
         targets: what may be asked, in this order.
         unit: who asked; empty where nobody is known.
+        ends_s: when the client has waited long enough, by `time.perf_counter`; None: it does not say.
         meter: what is measured on the way.
     """
 
@@ -31,6 +32,7 @@ class Asked:
     targets: tuple[Target, ...]
     request_id: str
     unit: str = ""
+    ends_s: float | None = None
     meter: Meter = field(default_factory=Meter)
 
 
@@ -181,5 +183,9 @@ def call_of(asked: Asked, target: Target) -> Call:
     domain = target.served.domain
     body = asked.request.body
     if asked.request.operation is not Operation.EMBEDDING:
-        body = bounded_body(with_parameters(body, target.parameters), domain.generation, domain=domain.id)
-    return Call(asked.request.operation, body, asked.request_id, domain.backend.timeout_s)
+        fit = bounded_response if asked.request.operation is Operation.RESPONSE else bounded_body
+        body = fit(with_parameters(body, target.parameters), domain.generation, domain=domain.id)
+    deadline_s = domain.backend.timeout_s
+    if asked.ends_s is not None:
+        deadline_s = min(deadline_s, max(0.0, asked.ends_s - time.perf_counter()))
+    return Call(asked.request.operation, body, asked.request_id, deadline_s)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -36,7 +36,7 @@ from bailiwick.gateway.participants import Asker
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
 from bailiwick.gateway.reloader import Reloader
-from bailiwick.gateway.requests import parse_feedback, parse_request
+from bailiwick.gateway.requests import parse_feedback, parse_request, timeout_of
 from bailiwick.gateway.shadowing import MAX_BYTES, Shadows
 from bailiwick.gateway.targets import Target
 from bailiwick.gateway.telemetry import Telemetry, gauge
@@ -62,6 +62,7 @@ class Gateway:
         recorder: for observations and feedback.
         max_body_bytes: longest accepted request body.
         more_families: what else ``/metrics`` shows.
+        upstreams: what ``/v1/backends`` shows: each replica of each upstream.
         observers: told of every finished request for a model; they must not wait.
     """
 
@@ -73,6 +74,7 @@ class Gateway:
         *,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         more_families: Callable[[], Sequence[Family]] = tuple,
+        upstreams: Callable[[], list[dict[str, Any]]] = list,
         observers: Sequence[Callable[[Finished], None]] = (),
     ) -> None:
         self._reloader = reloader
@@ -80,6 +82,7 @@ class Gateway:
         self._recorder = recorder
         self._max_body_bytes = max_body_bytes
         self._more_families = more_families
+        self._upstreams = upstreams
         self.telemetry = Telemetry()
         self.shadows = Shadows(recorder)
         self._observers = (self.telemetry.finish, *observers)
@@ -93,6 +96,7 @@ class Gateway:
             "/v1/feedback": ("POST", self._feedback),
             FLAGS: ("POST", self._evaluations),
             "/v1/models": ("GET", self._models),
+            "/v1/backends": ("GET", self._backends),
             "/healthz": ("GET", self._health),
             "/readyz": ("GET", self._readiness),
             "/metrics": ("GET", self._metrics),
@@ -146,6 +150,8 @@ class Gateway:
         unit = unit_of(exchange.headers, request.unit, exchange.request_id)
         asker = Asker(exchange.headers, request.unit, exchange.request_id)
         asked = await self._answering.ask(request, self._reloader.snapshot, exchange.request_id, unit, asker)
+        if (timeout_s := timeout_of(exchange.headers)) is not None:
+            asked = replace(asked, ends_s=exchange.started + timeout_s)
         exchange.asked = asked
         work = self._stream(exchange, asked) if request.stream else self._whole(exchange, asked)
         if asked.targets[0].backend.in_process:
@@ -205,6 +211,9 @@ class Gateway:
         else:
             error = NotFound(f"the model {name[:200]!r} does not exist", what="model")
             await send_json(send, 404, error_body(error, 404))
+
+    async def _backends(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send_json(send, 200, {"object": "list", "data": self._upstreams()})
 
     async def _health(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await send_json(send, 200, {"status": "ok"})
@@ -274,7 +283,7 @@ class _Exchange:
         self.asked: Asked | None = None
         self.status = 0
         self.begun = False
-        self._started = time.perf_counter()
+        self.started = time.perf_counter()
 
     async def begin(self, status: int, headers: Headers) -> None:
         """Send the head."""
@@ -315,7 +324,7 @@ class _Exchange:
             version=target.version if target else "",
             route=target.route.method.value if target else "",
             status=self.status,
-            seconds=time.perf_counter() - self._started,
+            seconds=time.perf_counter() - self.started,
             stream=request.stream if request else False,
             first_token_s=meter.first_token_s,
             prompt_tokens=meter.usage.prompt_tokens,

@@ -19,6 +19,7 @@ from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.snapshot import Compiler
 from bailiwick.gateway.sources import PlatformSources
 from bailiwick.gateway.traces import Traces, configured_provider
+from bailiwick.gateway.upstreams import upstream_families, upstreams_document
 from bailiwick.platform import Platform
 
 
@@ -27,7 +28,8 @@ class RunningGateway:
 
     def __init__(self, platform: Platform) -> None:
         sources = PlatformSources(platform)
-        self._pool = UpstreamPool()
+        proxy = platform.settings.upstream_proxy
+        self._pool = UpstreamPool(platform.settings.upstream_client, proxy=proxy.get_secret_value() if proxy else None)
         compiler = Compiler(sources, self._pool, os.environ, platform.clock)
         self._reports = platform.gateway_reports
         self._name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -48,7 +50,8 @@ class RunningGateway:
             Pins(compiler),
             platform.metrics,
             max_body_bytes=platform.settings.max_body_bytes,
-            more_families=platform.privacy_gauges,
+            more_families=lambda: [*platform.privacy_gauges(), *upstream_families(self._pool)],
+            upstreams=lambda: upstreams_document(self._pool),
             observers=self._observers,
         )
 
@@ -59,6 +62,7 @@ class RunningGateway:
             Unavailable: a store is away.
         """
         await self.reloader.start()
+        self._pool.start()
 
     async def stop(self) -> None:
         """End the background work and close the upstream connections."""

@@ -17,6 +17,7 @@ OPERATION_NAMES = {
     Operation.CHAT: "chat",
     Operation.COMPLETION: "text_completion",
     Operation.EMBEDDING: "embeddings",
+    Operation.RESPONSE: "chat",
 }
 PROVIDER = "bailiwick"
 

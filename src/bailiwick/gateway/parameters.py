@@ -75,6 +75,18 @@ def bounded_body(body: dict[str, Any], generation: Generation, *, domain: str) -
     return bounded
 
 
+def bounded_response(body: dict[str, Any], generation: Generation, *, domain: str) -> dict[str, Any]:
+    """As `bounded_body` for the Responses API, where ``max_tokens`` is named ``max_output_tokens``."""
+    renamed = dict(body)
+    asked = renamed.pop("max_output_tokens", None)
+    if asked is not None and renamed.get("max_tokens") is None:  # an arm's limit takes the client's place
+        renamed["max_completion_tokens"] = asked
+    bounded = bounded_body(renamed, generation, domain=domain)
+    limits = [bounded.pop(name, None) for name in ("max_tokens", "max_completion_tokens")]
+    bounded["max_output_tokens"] = next(limit for limit in limits if limit is not None)
+    return bounded
+
+
 def _inside(field: str, value: Any, least: float, most: float, domain: str) -> int | float:
     is_number = type(value) is int or (type(value) is float and field not in _WHOLE)
     if is_number and value > most and field in _AT_MOST:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from bailiwick.backends.model import Operation
+from bailiwick.backends.responses import messages_of
 from bailiwick.backends.text import content_text, last_user_text
 from bailiwick.errors import InvalidInput
 from bailiwick.gateway.model import FeedbackRequest, ModelRequest
@@ -16,6 +18,8 @@ MAX_MESSAGES = 2_048
 MAX_INPUTS = 2_048
 MAX_NAME = 200
 MAX_UNIT = 512
+MAX_TIMEOUT_MS = 3_600_000
+TIMEOUT_HEADER = b"x-request-timeout-ms"
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _FEEDBACK = frozenset({"request_id", "model", "value", "metric", "label", "comment"})
 _FORMATS = frozenset({"text", "json_object", "json_schema"})
@@ -162,7 +166,31 @@ def _is_tokens(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(type(item) is int for item in value)
 
 
-_PARSERS = {Operation.CHAT: _chat, Operation.COMPLETION: _completion, Operation.EMBEDDING: _embedding}
+def _response(body: dict[str, Any]) -> str:
+    given = body.get("input")
+    if isinstance(given, str):
+        return given
+    if not isinstance(given, list) or not given:
+        raise _wrong("input", "must be a text or a list with at least one item")
+    if len(given) > MAX_MESSAGES:
+        raise _wrong("input", f"holds {len(given)} items", MAX_MESSAGES)
+    for index, item in enumerate(given):
+        if not isinstance(item, dict):
+            raise _wrong(f"input.{index}", "must be an object")
+        if "role" in item:
+            _check_message(item, f"input.{index}")
+        elif not isinstance(item.get("type"), str):
+            raise _wrong(f"input.{index}", "has neither a role nor a type")
+    _optional(body, "text", dict)
+    return last_user_text(messages_of(body))
+
+
+_PARSERS = {
+    Operation.CHAT: _chat,
+    Operation.COMPLETION: _completion,
+    Operation.EMBEDDING: _embedding,
+    Operation.RESPONSE: _response,
+}
 
 
 def parse_feedback(raw: bytes) -> FeedbackRequest:
@@ -185,7 +213,7 @@ def parse_feedback(raw: bytes) -> FeedbackRequest:
         raise _wrong("value", "must be a number, true or false")
     domain, version = (None, None) if body.get("model") is None else _model(body)
     return FeedbackRequest(
-        request_id=request_id.removeprefix("chatcmpl-").removeprefix("cmpl-"),
+        request_id=request_id.removeprefix("chatcmpl-").removeprefix("cmpl-").removeprefix("resp_"),
         metric=_optional(body, "metric", str) or "correct",
         value=None if value is None else float(value),
         label=_optional(body, "label", str),
@@ -193,6 +221,23 @@ def parse_feedback(raw: bytes) -> FeedbackRequest:
         domain=domain,
         version=version,
     )
+
+
+def timeout_of(headers: Mapping[bytes, bytes]) -> float | None:
+    """Seconds that the client is ready to wait: the header ``x-request-timeout-ms``; None where it does not say.
+
+    >>> timeout_of({b"x-request-timeout-ms": b"1500"}), timeout_of({})
+    (1.5, None)
+
+    Raises:
+        InvalidInput: it is not a whole number of milliseconds from 1 to 3,600,000.
+    """
+    given = headers.get(TIMEOUT_HEADER)
+    if given is None:
+        return None
+    if not given.isdigit() or len(given) > 7 or not 1 <= int(given) <= MAX_TIMEOUT_MS:
+        raise _wrong(TIMEOUT_HEADER.decode(), "is not a time", f"milliseconds, 1 to {MAX_TIMEOUT_MS}")
+    return int(given) / 1000
 
 
 def _optional(body: dict[str, Any], field: str, kind: type) -> Any:

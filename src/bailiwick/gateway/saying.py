@@ -12,7 +12,12 @@ def said(document: dict[str, Any]) -> str | None:
 
     >>> said({"choices": [{"message": {"content": ' {"label": "lost_card", "confidence": 0.5}'}}]})
     'lost_card'
+    >>> said({"output": [{"type": "message", "content": [{"type": "output_text", "text": "lost_card"}]}]})
+    'lost_card'
     """
+    output = document.get("output")
+    if isinstance(output, list):
+        return _meant("\n".join(_output_text(item) for item in output)) if output else None
     choices = document.get("choices")
     if not isinstance(choices, list) or not choices:
         return None
@@ -32,8 +37,12 @@ def said_in_stream(events: bytes) -> str | None:
         if name != b"data" or data.strip() == b"[DONE]":
             continue
         try:
-            choices = orjson.loads(data)["choices"]
-            for choice in choices:
+            document = orjson.loads(data)
+            if "type" in document and "choices" not in document:  # an event of the Responses API; the last one has all
+                if document["type"] == "response.completed":
+                    return said(document["response"])
+                continue
+            for choice in document["choices"]:
                 index = choice.get("index", 0)
                 texts[index] = texts.get(index, "") + _text(choice)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
@@ -47,6 +56,13 @@ def _text(choice: Any) -> str:
     message = choice.get("message") or choice.get("delta")
     text = message.get("content") if isinstance(message, dict) else choice.get("text")
     return text if isinstance(text, str) else ""
+
+
+def _output_text(item: Any) -> str:
+    """The text of one item of a response; reasoning and calls of tools have none."""
+    parts = item.get("content") if isinstance(item, dict) and item.get("type") == "message" else None
+    texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _meant(text: str) -> str:

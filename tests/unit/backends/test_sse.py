@@ -56,3 +56,21 @@ def test_cutter__upstreams_own_error__passed_and_noticed() -> None:
     event = b'data: {"error": {"message": "overloaded"}}\n\n'
     assert cutter.feed(event) == event
     assert cutter.failed
+
+
+@pytest.mark.parametrize("kind", ["response.completed", "response.failed", "response.incomplete", "error"])
+def test_cutter__typed_events__done_after_the_last_kind(kind: str) -> None:
+    begun = b'event: response.created\ndata: {"type":"response.created"}\n\n'
+    last = b'data: {"type":"%b"}\n\n' % kind.encode()
+    cutter = EventCutter(typed=True)
+    assert cutter.feed(begun + last + begun) == begun + last
+    assert cutter.done
+    untyped = EventCutter()
+    untyped.feed(begun + last)
+    assert not untyped.done
+
+
+def test_cutter__type_that_is_no_text__passed_on() -> None:
+    cutter = EventCutter(typed=True)
+    assert cutter.feed(b'data: {"type":[1]}\n\n')
+    assert (cutter.done, cutter.fault) == (False, None)

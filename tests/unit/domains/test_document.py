@@ -83,6 +83,36 @@ BAD_FIELDS: dict[str, tuple[dict[str, Any], str, str]] = {
         "backend.base_url",
         "not a URL",
     ),
+    "an address that is a number": (
+        {"backend": {"kind": "openai-compatible", "model": "m", "base_url": ["http://x", 7]}},
+        "backend.base_url",
+        "must be an address",
+    ),
+    "no replica": (
+        {"backend": {"kind": "openai-compatible", "model": "m", "base_url": []}},
+        "backend.base_url",
+        "1 to 64 addresses",
+    ),
+    "a replica twice": (
+        {"backend": {"kind": "openai-compatible", "model": "m", "base_url": ["http://x/", "http://x"]}},
+        "backend.base_url",
+        "names an address twice",
+    ),
+    "a weight too few": (
+        {"backend": {"kind": "openai-compatible", "model": "m", "base_url": ["http://x", "http://y"], "weights": [1]}},
+        "backend.weights",
+        "1 for 2 addresses",
+    ),
+    "a weight of nothing": (
+        {"backend": {"kind": "openai-compatible", "model": "m", "base_url": "http://x", "weights": [0]}},
+        "backend.weights.0",
+        "greater than 0",
+    ),
+    "a health path with a query": (
+        {"backend": {"kind": "openai-compatible", "model": "m", "base_url": "http://x", "health_path": "/a?b"}},
+        "backend.health_path",
+        "pattern",
+    ),
     "a secret": ({"backend": {"api_key": "hunter2"}}, "backend.api_key", "Extra inputs"),
     "a secret for a name": ({"backend": {"api_key_env": "sk-hunter2"}}, "backend.api_key_env", "never a secret"),
     "other id": ({"id": "loans"}, "id", "says 'loans'"),

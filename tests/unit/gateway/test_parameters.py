@@ -6,7 +6,7 @@ import pytest
 
 from bailiwick.domains.model import Generation
 from bailiwick.errors import InvalidInput
-from bailiwick.gateway.parameters import bounded_body
+from bailiwick.gateway.parameters import bounded_body, bounded_response
 
 GENERATION = Generation(
     temperature=0.2, top_p=0.9, max_tokens=100, bounds={"temperature": (0.0, 1.0), "max_tokens": (1.0, 200.0)}
@@ -59,3 +59,17 @@ def test_parameters__callers_body__unchanged() -> None:
     body = {"max_tokens": 10_000}
     bounded_body(body, GENERATION, domain="cards")
     assert body == {"max_tokens": 10_000}
+
+
+@pytest.mark.parametrize(
+    ("body", "limit"),
+    [
+        ({}, 100),
+        ({"max_output_tokens": 7}, 7),
+        ({"max_output_tokens": 10_000}, 200),
+        ({"max_output_tokens": 7, "max_tokens": 9}, 9),
+    ],
+)
+def test_response_parameters__token_limit__by_its_name_there(body: dict[str, Any], limit: int) -> None:
+    fitted = bounded_response(body, GENERATION, domain="cards")
+    assert fitted == {"temperature": 0.2, "top_p": 0.9, "max_output_tokens": limit}

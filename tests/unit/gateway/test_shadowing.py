@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from gateway_house import House, Scripted, run, settled
+from gateway_house import RESPONSES, House, Scripted, run, settled
 from gateway_sources import Constant
 
 from bailiwick.backends.model import Call, UpstreamFailed
@@ -115,6 +115,34 @@ def test_shadow__of_a_streamed_request__is_asked_for_a_whole_answer() -> None:
     assert house.tape.shadow("agreement") == [1.0]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_shadow__of_the_responses_api__is_compared(stream: bool) -> None:
+    house = House(Shadow("v2"))
+
+    async def story() -> None:
+        assert (await house.ask(stream, path=RESPONSES))[0] == 200
+        await settled(house)
+
+    run(house, story)
+    assert house.tape.shadow("agreement") == [0.0]
+    assert house.tape.shadow("disagreement:a -> b") == [1.0]
+
+
+def test_shadow__client_with_little_time_left__the_copy_has_the_domains() -> None:
+    async def answer(_call: Call) -> dict[str, Any]:
+        return {"choices": [{"message": {"content": "a"}}]}
+
+    backend = Scripted(answer)
+    house = House(Shadow("v2"), backend)
+
+    async def story() -> None:
+        assert (await house.ask(x_request_timeout_ms="1"))[0] == 200
+        await settled(house)
+
+    run(house, story)
+    assert backend.calls[0].deadline_s == house.reloader.snapshot.served["cards"].domain.backend.timeout_s
+
+
 def test_shadow__that_cannot_be_loaded__is_named_and_everything_else_serves() -> None:
     house = House(Shadow("v9"))
 
@@ -135,12 +163,13 @@ def test_is_copied__a_share__is_met_and_grows_without_giving_up_any() -> None:
     assert 2_300 < len(many) < 2_700
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", RESPONSES])
 @pytest.mark.parametrize("stream", [False, True])
-def test_finished__tokens_and_first_token__are_measured_without_any_text(stream: bool) -> None:
+def test_finished__tokens_and_first_token__are_measured_without_any_text(stream: bool, path: str) -> None:
     house = House(None)
 
     async def story() -> None:
-        await house.ask(stream)
+        await house.ask(stream, path=path)
 
     run(house, story)
     [finished] = house.seen
