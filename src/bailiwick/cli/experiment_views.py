@@ -230,7 +230,7 @@ def _print_schedule(report: Report) -> None:
         said = "better" if effect.improves else "worse" if effect.worsens else "no difference shown"
         rows.append((effect.arm, bounds(effect.scheduled or effect.basis, effect.metric), said))
     which = f"look {schedule.taken} of {schedule.looks}" if schedule.looks > 1 else "the one look"
-    print_table(f"Decided by {which}, taken at {schedule.at_units:,} users", ("arm", "difference", "shows"), rows)
+    print_table(f"What decides: {which}, taken at {schedule.at_units:,} users", ("arm", "difference", "shows"), rows)
 
 
 def _print_guardrails(report: Report) -> None:
