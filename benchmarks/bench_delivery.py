@@ -45,7 +45,7 @@ SHARES_BAD = (0.05, 0.2, 0.4)
 SEEDS = (21, 22, 23, 24, 25)
 CALIBRATION_SEED = 901
 FALSE_ROLLBACKS = 0.02
-PROCESSES = 6
+PROCESSES = os.cpu_count() or 1
 
 CANARY_ALPHA: float | None = None  # the product's default
 HOLD_BACK_ALPHA = 0.4  # as eager as its false rollbacks allow, see --calibrate
