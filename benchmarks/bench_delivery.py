@@ -49,9 +49,9 @@ PROCESSES = os.cpu_count() or 1
 
 CANARY_ALPHA: float | None = None  # the product's default
 HOLD_BACK_ALPHA = 0.4  # as eager as its false rollbacks allow, see --calibrate
-STRICTER_STEPS = (*CANARY_STEPS[:2], replace(CANARY_STEPS[2], margin_scale=0.7), CANARY_STEPS[3])
-"""The default, but before 100 % a harm of 0.7 margins must be excluded. Chosen on the calibration seeds: a harm of
-just one margin passes the default's last step in up to 5 % of cases, and one unseen outweighs all others."""
+LOOSER_STEPS = (*CANARY_STEPS[:2], replace(CANARY_STEPS[2], margin_scale=1.0), CANARY_STEPS[3])
+"""The default, but before 100 % only a harm of a whole margin must be excluded. The default's 0.7 was chosen on the
+calibration seeds: a harm of just one margin passes this step in up to 5 % of cases, and one unseen outweighs all."""
 _CALIBRATED_ALPHAS = (0.05, 0.4)
 
 
@@ -91,11 +91,11 @@ def ways(rate: float, size: Size) -> dict[str, Callable[[World], Outcomes]]:
         "time-based canary": lambda world: timed(world, by_time, at_once=False)[0],
         "hold-back, same detector": lambda world: controlled(world, HOLD_BACK_STEPS, canary_policy(HOLD_BACK_ALPHA)),
         "canary": lambda world: controlled(world, CANARY_STEPS, canary_policy(CANARY_ALPHA)),
-        "stricter canary": lambda world: controlled(world, STRICTER_STEPS, canary_policy(CANARY_ALPHA)),
+        "looser canary": lambda world: controlled(world, LOOSER_STEPS, canary_policy(CANARY_ALPHA)),
     }
 
 
-BASELINE, OURS = "hold-back, same detector", ("canary", "stricter canary")
+BASELINE, OURS = "hold-back, same detector", ("canary", "looser canary")
 
 
 def measure(size: Size) -> dict[float, dict[str, Outcomes]]:

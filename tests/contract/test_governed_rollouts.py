@@ -223,6 +223,25 @@ def test_watch__rollout_is_active__leaves_it_alone_until_it_is_over(database: Da
     assert (event.rule, event.removed, event.automatic) == ("error_rise", ("v2",), True)
 
 
+def test_watch__rollout_has_succeeded__leaves_what_it_proved_alone(
+    rollouts: Rollouts, totals: HeldTotals, clock: VirtualClock
+) -> None:
+    rollouts.serve(100, {"v1": 0.0})
+    clock.advance(timedelta(minutes=2))
+    started = rollouts.service.start("cards", "v2", actor=ADA)
+    assert started.rollout is not None
+    totals.set(canary_failed=0, control_failed=0, each=20_000)
+    for _ in range(200):
+        rollouts.tick(600)
+        if rollouts.service.get(started.rollout.id).state is RolloutState.SUCCEEDED:
+            break
+    assert rollouts.estate.weights() == {"v2": 10_000}
+    rollouts.serve(400, {"v2": 0.5})
+    assert rollouts.estate.delivery.degradation(started.deployment.id)  # the past speaks against it
+    assert rollouts.estate.delivery.watch() == []
+    assert rollouts.estate.weights() == {"v2": 10_000}
+
+
 # What served
 
 

@@ -37,6 +37,7 @@ Force = Annotated[bool, typer.Option("--force", help="Without the evidence, or i
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _SCALES = (5.0, 2.0)
+_BEFORE_LAST = 0.7
 
 
 @app.command(
@@ -321,16 +322,21 @@ def _with_flags(document: dict[str, Any], **given: Any) -> dict[str, Any]:
     return {**document, **{name: value for name, value in given.items() if value is not None}}
 
 
+def _scale(place: int, count: int) -> float:
+    """The margin scale of a step, as in the default schedule: wide at first, narrow before everybody is served."""
+    before_last = count - 2
+    if place == before_last:
+        return _BEFORE_LAST
+    return _SCALES[place] if place < min(len(_SCALES), before_last) else 1.0
+
+
 def _with_steps(
     ladder: tuple[Step, ...], shares: str | None, dwell_s: float | None, sample: int | None
 ) -> tuple[Step, ...]:
     """The schedule with what the flags say; early steps of a new one allow wider margins, as the default does."""
     if shares is not None:
         weights = [parse_percent(share) for share in shares.split(",")]
-        ladder = tuple(
-            Step(points, margin_scale=_SCALES[place] if place < len(_SCALES) and place < len(weights) - 2 else 1.0)
-            for place, points in enumerate(weights)
-        )
+        ladder = tuple(Step(points, margin_scale=_scale(place, len(weights))) for place, points in enumerate(weights))
     return tuple(
         Step(
             step.weight,

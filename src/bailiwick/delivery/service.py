@@ -20,6 +20,7 @@ from bailiwick.delivery.policies import GatePolicies
 from bailiwick.delivery.records import DeploymentRecords, present_plan
 from bailiwick.delivery.rolling_back import Announce, Removed, RollingBack
 from bailiwick.delivery.rollout import store as rollout_store
+from bailiwick.delivery.rollout.model import RolloutState
 from bailiwick.delivery.shifting import Shifting
 from bailiwick.delivery.watch import WATCHER, DegradationWatch
 from bailiwick.domains.model import DomainRevision
@@ -458,6 +459,15 @@ class DeliveryService:
         self._deploying.require_servable(domain, version)
 
     def _is_governed(self, domain: str) -> bool:
-        """A canary rollout decides over its own rollback."""
+        """A canary rollout decides over its own rollback: while it is active, and over the plan that it left behind.
+
+        What it promoted was held against a concurrent control, and guarded; a comparison with the past knows less.
+        """
         with self._database.read() as connection:
-            return rollout_store.active_of(connection, domain) is not None
+            if rollout_store.active_of(connection, domain) is not None:
+                return True
+            latest = next(iter(rollout_store.listed(connection, domain, limit=1)), None)
+            newest = self._traffic.newest(connection, domain)
+        if latest is None or newest is None:
+            return False
+        return latest.state is RolloutState.SUCCEEDED and latest.plan_revision == newest.plan.revision

@@ -10,7 +10,7 @@ analytics", KDD 2018). A *covariate* is anything known of the unit before it was
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -72,11 +72,34 @@ class UnitMoments:
 
     def __add__(self, other: UnitMoments) -> UnitMoments:
         """The moments of both sets of units; no unit may be in both."""
-        return UnitMoments(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        # field by field: `astuple` copies deeply, and an analysis adds thousands of these
+        return UnitMoments(
+            self.units + other.units,
+            self.total + other.total,
+            self.count + other.count,
+            self.covariate + other.covariate,
+            self.total_total + other.total_total,
+            self.count_count + other.count_count,
+            self.covariate_covariate + other.covariate_covariate,
+            self.total_count + other.total_count,
+            self.total_covariate + other.total_covariate,
+            self.count_covariate + other.count_covariate,
+        )
 
     def __sub__(self, other: UnitMoments) -> UnitMoments:
         """The moments without these units: replacing a unit's state is ``moments - before + after``."""
-        return UnitMoments(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return UnitMoments(
+            self.units - other.units,
+            self.total - other.total,
+            self.count - other.count,
+            self.covariate - other.covariate,
+            self.total_total - other.total_total,
+            self.count_count - other.count_count,
+            self.covariate_covariate - other.covariate_covariate,
+            self.total_count - other.total_count,
+            self.total_covariate - other.total_covariate,
+            self.count_covariate - other.count_covariate,
+        )
 
     @property
     def mean(self) -> float:

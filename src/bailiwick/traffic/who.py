@@ -43,7 +43,7 @@ def whereabouts(
     >>> from bailiwick.traffic.weights import whole
     >>> split = first_split("cards", "new", {"old": 1, "new": SLOTS - 1})
     >>> new = ExperimentPlan("new", "cards", "answers", ((0, SLOTS),), split, (Arm("old", "v1"), Arm("new", "v2")))
-    >>> whereabouts(whole("cards", "v1"), [new], Holdout(), "user-42").version
+    >>> whereabouts(whole("cards", "v1", "salt"), [new], Holdout(), "user-42").version
     'v2'
     """
     compiled = compile_domain(experiments, holdout)

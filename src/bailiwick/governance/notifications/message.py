@@ -13,6 +13,7 @@ _MOST_REASON = 500
 def body_of(event: Event, form: Format) -> bytes:
     """The body: ``{"type", "timestamp", "data"}`` as Standard Webhooks has it, or ``{"text"}`` as Slack takes it.
 
+    >>> from datetime import datetime
     >>> event = Event("deployment.deploy", "deployment:d1", datetime(2026, 3, 1, tzinfo=UTC), {"actor": "cli:ada"})
     >>> body_of(event, Format.SLACK).decode()
     '{"text":"*deployment.deploy* `deployment:d1` by cli:ada"}'
