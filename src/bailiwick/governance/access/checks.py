@@ -14,6 +14,7 @@ MAX_GRACE = timedelta(days=30)
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _PATTERN = re.compile(r"[a-z0-9_*?-]{1,64}")
 _DOMAIN = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_PATHS = frozenset({"usage", "domains"})  # taken below /v1/keys
 _MOST_WORDS = 200
 _DOMAIN_LIMITS = ("requests_per_minute", "tokens_per_minute")
 
@@ -24,11 +25,11 @@ def check_name(name: str) -> str:
     Raises:
         InvalidInput: it is malformed.
     """
-    if not _NAME.fullmatch(name) or name.startswith("key-"):
+    if not _NAME.fullmatch(name) or name.startswith("key-") or name in _PATHS:
         raise InvalidInput(
             f"{name[:100]!r} is no name for a key",
             what="name",
-            allowed="lower-case letters, digits, ., - and _, at most 64, not beginning with key-",
+            allowed="lower-case letters, digits, ., - and _, at most 64, not beginning with key-, nor usage or domains",
         )
     return name
 

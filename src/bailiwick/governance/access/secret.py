@@ -4,8 +4,8 @@ The prefix lets secret scanners find a key that was published by mistake; the ch
 from something that only looks like one, and a mistyped key from an unknown one, without asking anybody.
 
 Only the SHA-256 digest of a secret is kept. Slow, salted hashes exist because people choose passwords that can be
-guessed; 256 random bits cannot be, however fast the guesses, and a slow hash would cost every request. A key is found by
-looking its digest up, so no comparison of secrets takes a time that says how much of a guess was right: whoever
+guessed; 256 random bits cannot be, however fast the guesses, and a slow hash would cost every request. A key is found
+by looking its digest up, so no comparison of secrets takes a time that says how much of a guess was right: whoever
 measures the look-up learns at most something of a digest, and cannot choose a secret by its digest.
 """
 

@@ -104,7 +104,7 @@ class AccessService:
             self._audit.record(connection, actor, "key.create", f"key:{key.id}", after=audited(key))
         return IssuedKey(key, secret)
 
-    def keys(self) -> Sequence[ClientKey]:
+    def list_keys(self) -> Sequence[ClientKey]:
         """Every key, revoked ones too, by name."""
         with self._database.read() as connection:
             return store.keys(connection, self.usage.last_used(connection))

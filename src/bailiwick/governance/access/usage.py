@@ -1,7 +1,7 @@
 """What keys did, per day: each gateway process overwrites its own rows with its own totals.
 
-A total that is written twice is still right, so a write whose answer was lost is simply done again; adding to a shared row
-would count twice. Rows of past days are merged into one per key and day.
+A total that is written twice is still right, so a write whose answer was lost is simply done again; adding to a shared
+row would count twice. Rows of past days are merged into one per key and day.
 """
 
 from __future__ import annotations
