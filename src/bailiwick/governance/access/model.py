@@ -41,6 +41,9 @@ class Limits:
         return {name: value for name, value in named.items() if value is not None}
 
 
+NO_LIMITS = Limits()
+
+
 class Kind(StrEnum):
     """What a limit counts."""
 

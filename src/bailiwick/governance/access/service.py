@@ -23,7 +23,7 @@ from bailiwick.governance.access.checks import (
     check_words,
 )
 from bailiwick.governance.access.document import audited
-from bailiwick.governance.access.model import AccessState, ClientKey, IssuedKey, KeySecret, Limits
+from bailiwick.governance.access.model import NO_LIMITS, AccessState, ClientKey, IssuedKey, KeySecret, Limits
 from bailiwick.governance.access.secret import ENTROPY_BYTES, digest_of, hint_of, secret_of
 from bailiwick.governance.access.usage import KeyUsage
 from bailiwick.governance.audit import Actor, AuditTrail
@@ -65,7 +65,7 @@ class AccessService:
         owner: str = "",
         team: str = "",
         domains: Iterable[str] = (),
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: Limits = NO_LIMITS,
         expires_at: datetime | None = None,
     ) -> IssuedKey:
         """Make a key. Its secret is in what is returned, and nowhere else.
