@@ -191,12 +191,11 @@ class Door:
                 raise invalid_key("missing")
             self._counts.keyless()
             return None
-        if not is_well_formed(secret):
-            raise invalid_key("mistyped")
         digest = digest_of(secret)
         opening = access.openings.get(digest)
         if opening is None:
-            raise invalid_key("revoked" if digest in access.revoked else "unknown")
+            known = "revoked" if digest in access.revoked else "unknown"
+            raise invalid_key(known if is_well_formed(secret) else "mistyped")
         if opening.ends_at <= self._clock.now().timestamp():
             raise invalid_key("replaced" if opening.ends_at < opening.key.ends_at else "expired")
         return opening.key

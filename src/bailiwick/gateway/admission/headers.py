@@ -6,20 +6,36 @@ the official clients, which wait at most a minute for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.admission.model import InvalidKey, RateLimited, Standing
 from bailiwick.governance.access.model import Kind
 
 LONGEST_WAIT_MS = 60_000
-_SHOWN = (Kind.REQUESTS, Kind.TOKENS)
+_NAMES = {
+    kind: tuple(f"x-ratelimit-{what}-{kind.value}".encode() for what in ("limit", "remaining", "reset"))
+    for kind in (Kind.REQUESTS, Kind.TOKENS)
+}
 Fields = list[tuple[bytes, bytes]]
 
 
 def limit_headers(standings: Sequence[Standing]) -> Fields:
     """``x-ratelimit-*`` of the limit that leaves least, of requests and of tokens."""
-    return [field for kind in _SHOWN for field in _of_kind(standings, kind)]
+    least: dict[Kind, Standing] = {}
+    for each in standings:
+        kind = each.limit.kind
+        if kind in _NAMES and (kind not in least or each.remaining < least[kind].remaining):
+            least[kind] = each
+    fields: Fields = []
+    for kind, each in least.items():
+        limit, remaining, reset = _NAMES[kind]
+        fields += (
+            (limit, b"%d" % each.limit.most),
+            (remaining, b"%d" % max(0, each.remaining)),
+            (reset, duration(each.reset_ms).encode()),
+        )
+    return fields
 
 
 def refusal_headers(error: BailiwickError) -> Fields:
@@ -45,7 +61,9 @@ def duration(milliseconds: int) -> str:
     >>> [duration(each) for each in (0, 20, 1_000, 59_520, 360_000, 5_400_500)]
     ['0s', '20ms', '1s', '59.52s', '6m0s', '1h30m0.5s']
     """
-    if 0 < milliseconds < 1000:
+    if milliseconds == 0:
+        return "0s"
+    if milliseconds < 1000:
         return f"{milliseconds}ms"
     minutes, rest = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
@@ -53,13 +71,3 @@ def duration(milliseconds: int) -> str:
     if hours:
         return f"{hours}h{minutes}m{seconds}"
     return f"{minutes}m{seconds}" if minutes else seconds
-
-
-def _of_kind(standings: Sequence[Standing], kind: Kind) -> Iterator[tuple[bytes, bytes]]:
-    found = [each for each in standings if each.limit.kind is kind]
-    if found:
-        least = min(found, key=lambda each: each.remaining)
-        name = kind.value.encode()
-        yield b"x-ratelimit-limit-" + name, b"%d" % least.limit.most
-        yield b"x-ratelimit-remaining-" + name, b"%d" % max(0, least.remaining)
-        yield b"x-ratelimit-reset-" + name, duration(least.reset_ms).encode()

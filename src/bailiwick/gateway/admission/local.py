@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from bailiwick.gateway.admission.bucket import SCALE, refilled, wait_ms, whole
-from bailiwick.gateway.admission.model import Standing, is_refused, needed
+from bailiwick.gateway.admission.bucket import SCALE, refilled
+from bailiwick.gateway.admission.model import Standing, needed
+from bailiwick.gateway.admission.standing import is_bucket, standing_of, wait_of
 from bailiwick.governance.access.model import Kind, Limit
 
-IN_FLIGHT_WAIT_MS = 1_000
-"""When to ask again while too many requests are in flight: nobody knows when one ends."""
-
 _MOST_BUCKETS = 50_000
-_BUCKETS = (Kind.REQUESTS, Kind.TOKENS)
+_TOKENS, _IN_FLIGHT, _BUDGET = Kind.TOKENS, Kind.IN_FLIGHT, Kind.BUDGET
 
 
 def monotonic_ms() -> int:
@@ -52,22 +50,26 @@ class LocalLimits:
             whatever: take it also from limits that refuse, because others have decided.
         """
         now = self._now_ms()
-        standings = [self._standing(limit, needed(limit, tokens), now) for limit in limits]
-        if whatever or not is_refused(standings):
-            return [self._taken(each, needed(each.limit, tokens), now) for each in standings]
-        return standings
+        midnight = self._to_midnight_ms
+        looked = [(limit, needed(limit, tokens), self._left(limit, now)) for limit in limits]
+        waits = [wait_of(limit, need, left, midnight) for limit, need, left in looked]
+        if any(waits) and not whatever:
+            return [
+                standing_of(limit, left, wait, midnight) for (limit, _, left), wait in zip(looked, waits, strict=True)
+            ]
+        return [standing_of(limit, self._taken(limit, need, left, now), 0, midnight) for limit, need, left in looked]
 
     def settle(self, limits: Sequence[Limit], tokens: int, used: int) -> None:
         """Set right what was taken: the request has ended, and used so many tokens. To be called once."""
         now = self._now_ms()
         for limit in limits:
             kind, name = limit.kind, limit.name
-            if kind is Kind.TOKENS:
+            if kind is _TOKENS:
                 back = needed(limit, tokens) - used
                 self._buckets[name] = (min(limit.most * SCALE, self._level(limit, now) + back * SCALE), now)
-            elif kind is Kind.IN_FLIGHT:
+            elif kind is _IN_FLIGHT:
                 _less(self._in_flight, name, 1)
-            elif kind is Kind.BUDGET:
+            elif kind is _BUDGET:
                 _less(self._reserved, name, needed(limit, tokens))
 
     def known_spent(self, limit: Limit) -> int:
@@ -78,36 +80,28 @@ class LocalLimits:
         held = self._buckets.get(limit.name)
         return limit.most * SCALE if held is None else refilled(held[0], now - held[1], limit.most)
 
-    def _standing(self, limit: Limit, need: int, now: int) -> Standing:
-        """Where a limit stands; ``remaining`` of a bucket is still its level here, which `_taken` makes whole."""
-        kind, most = limit.kind, limit.most
-        if kind in _BUCKETS:
-            level = self._level(limit, now)
-            wait = wait_ms(level, need, most)
-            return Standing(limit, whole(level), wait_ms(level, most, most), wait)
-        if kind is Kind.IN_FLIGHT:
-            left = most - self._in_flight.get(limit.name, 0)
-            return Standing(limit, left, 0, 0 if left >= need else IN_FLIGHT_WAIT_MS)
-        left = most - self.known_spent(limit)
-        midnight = self._to_midnight_ms()
-        return Standing(limit, left, midnight, 0 if left >= need else midnight)
+    def _left(self, limit: Limit, now: int) -> int:
+        """What may be taken: the level of a bucket, else a number of requests or tokens."""
+        if is_bucket(limit):
+            return self._level(limit, now)
+        if limit.kind is _IN_FLIGHT:
+            return limit.most - self._in_flight.get(limit.name, 0)
+        return limit.most - self.known_spent(limit)
 
-    def _taken(self, standing: Standing, need: int, now: int) -> Standing:
-        limit = standing.limit
-        if limit.kind in _BUCKETS:
-            level = self._level(limit, now) - need * SCALE
+    def _taken(self, limit: Limit, need: int, left: int, now: int) -> int:
+        """Take it; what is left then."""
+        if is_bucket(limit):
+            left -= need * SCALE
             self._make_room(limit.name)
-            self._buckets[limit.name] = (level, now)
-            return Standing(limit, whole(level), wait_ms(level, limit.most, limit.most), 0)
-        counts = self._in_flight if limit.kind is Kind.IN_FLIGHT else self._reserved
+            self._buckets[limit.name] = (left, now)
+            return left
+        counts = self._in_flight if limit.kind is _IN_FLIGHT else self._reserved
         counts[limit.name] = counts.get(limit.name, 0) + need
-        return Standing(limit, standing.remaining - need, standing.reset_ms, 0)
+        return left - need
 
     def _make_room(self, name: str) -> None:
         """Keys come and go; the oldest bucket goes first, when there are far more of them than keys."""
-        if name in self._buckets:
-            return
-        if len(self._buckets) >= _MOST_BUCKETS:
+        if len(self._buckets) > _MOST_BUCKETS and name not in self._buckets:
             del self._buckets[next(iter(self._buckets))]
 
 

@@ -10,6 +10,8 @@ from bailiwick.errors import BudgetExhausted, PolicyDenied
 from bailiwick.gateway.model import Meter
 from bailiwick.governance.access.model import Kind, Limit
 
+_TOKENS, _BUDGET = Kind.TOKENS, Kind.BUDGET  # looked up once: an enum's members cost time
+
 
 class Standing(NamedTuple):
     """Where one limit stands after a request was let in, or refused.
@@ -39,7 +41,7 @@ def needed(limit: Limit, tokens: int) -> int:
     >>> needed(Limit("n", Kind.TOKENS, 100, "k"), 250), needed(Limit("n", Kind.REQUESTS, 100, "k"), 250)
     (100, 1)
     """
-    return min(tokens, limit.most) if limit.kind in (Kind.TOKENS, Kind.BUDGET) else 1
+    return min(tokens, limit.most) if limit.kind is _TOKENS or limit.kind is _BUDGET else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 -- Buckets, requests in flight and budgets of all gateways, in one atomic call. The arithmetic is that of bucket.py.
 --
 -- KEYS: one counter per limit.
--- ARGV: what (take | settle), now in ms (empty: the clock of Redis, one for all gateways), the request's name, its lease in ms,
---       then per limit: kind, most, number (take: what is needed; settle: what is given back, may be negative),
---       known (budgets: tokens that the gateway knows to be spent; a Redis that came back empty learns it from there).
--- Returns: 1 or 0 (let in or not), then per limit: level or what is left, and the wait in ms (budgets: 1, until midnight).
+-- ARGV: 1. what (take | settle);  2. now in ms (empty: the clock of Redis, one for all gateways);  3. the request's name;
+--       4. its lease in ms;  5. per limit, all in one text because each argument costs the gateway time: kind, most,
+--       number (take: what is needed; settle: what is given back, may be negative), known (budgets: tokens that the
+--       gateway knows to be spent; a Redis that came back empty learns it from there).
+-- Returns one text: 1 or 0 (let in or not), then per limit the level or what is left, and the wait in ms (of a budget: 1).
 local SCALE = 60000
 local what, now, member, lease = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 if not now then
@@ -30,11 +31,9 @@ local function keep(key, level, most)
   redis.call('PEXPIRE', key, text(math.ceil((most * SCALE - level) / most) + 1000))
 end
 
-local limits, admitted = {}, true
+local limits, admitted, said = {}, true, string.gmatch(ARGV[5], '%S+')
 for index, key in ipairs(KEYS) do
-  local first = 4 * index
-  local kind, most = ARGV[first + 1], tonumber(ARGV[first + 2])
-  local number, known = tonumber(ARGV[first + 3]), tonumber(ARGV[first + 4])
+  local kind, most, number, known = said(), tonumber(said()), tonumber(said()), tonumber(said())
   local left, wait = 0, 0
   if kind == 'requests' or kind == 'tokens' then
     left = level_of(key, most)
@@ -62,10 +61,10 @@ if what == 'settle' then
       redis.call('SET', key, text(math.max(0, limit.most - limit.left - limit.number)), 'PX', '172800000')
     end
   end
-  return {1}
+  return '1'
 end
 
-local answer = {admitted and 1 or 0}
+local answer = {admitted and '1' or '0'}
 for index, key in ipairs(KEYS) do
   local limit = limits[index]
   if admitted then
@@ -81,7 +80,7 @@ for index, key in ipairs(KEYS) do
       limit.left = limit.left - limit.number
     end
   end
-  answer[#answer + 1] = limit.left
-  answer[#answer + 1] = limit.wait
+  answer[#answer + 1] = text(limit.left)
+  answer[#answer + 1] = text(limit.wait)
 end
-return answer
+return table.concat(answer, ' ')

@@ -16,13 +16,12 @@ from importlib.resources import files
 from typing import Any
 
 from bailiwick.errors import InvalidInput, Unavailable
-from bailiwick.gateway.admission.bucket import wait_ms, whole
 from bailiwick.gateway.admission.model import Standing, needed
+from bailiwick.gateway.admission.standing import standing_of
 from bailiwick.governance.access.model import Kind, Limit
 
 _log = logging.getLogger(__name__)
 _PREFIX = "{bailiwick:limits}:"  # the braces keep all counters on one node of a cluster
-_BUCKETS = (Kind.REQUESTS, Kind.TOKENS)
 
 
 class SharedLimits:
@@ -100,26 +99,26 @@ class SharedLimits:
         """
         self._asked += 1
         member = f"{self._name}:{self._asked}"
-        arguments: list[str | int] = ["take", self._time(), member, self._lease_ms]
-        for limit in limits:
-            known = known_spent(limit) if limit.kind is Kind.BUDGET else 0
-            arguments += (limit.kind.value, limit.most, needed(limit, tokens), known)
-        answer = await self._ask(limits, arguments)
+        said = [
+            f"{limit.kind.value} {limit.most} {needed(limit, tokens)} "
+            f"{known_spent(limit) if limit.kind is Kind.BUDGET else 0}"
+            for limit in limits
+        ]
+        answer = await self._ask("take", member, limits, said)
         if answer is None:
             return None
-        if answer[0]:
+        admitted, *numbers = map(int, answer.split())
+        if admitted:
             self._hold(limits, member)
-        return [self._standing(*each) for each in zip(limits, answer[1::2], answer[2::2], strict=True)], member
+        return [self._standing(*each) for each in zip(limits, numbers[::2], numbers[1::2], strict=True)], member
 
     async def settle(self, limits: Sequence[Limit], tokens: int, used: int, member: str) -> None:
         """Set right what was taken: the request has ended, and used so many tokens. To be called once."""
         counted = [limit for limit in limits if limit.kind is not Kind.REQUESTS]
-        arguments: list[str | int] = ["settle", self._time(), member, self._lease_ms]
-        for limit in counted:
-            self._held.pop(member, None)
-            arguments += (limit.kind.value, limit.most, needed(limit, tokens) - used, 0)
-        if counted and self.is_up:
-            await self._ask(counted, arguments)
+        self._held.pop(member, None)
+        said = [f"{limit.kind.value} {limit.most} {needed(limit, tokens) - used} 0" for limit in counted]
+        if counted:
+            await self._ask("settle", member, counted, said)
 
     def settle_soon(self, limits: Sequence[Limit], tokens: int, used: int, member: str) -> None:
         """As `settle`, without waiting for it."""
@@ -145,24 +144,22 @@ class SharedLimits:
             for limit in limits
         ]
 
-    async def _ask(self, limits: Sequence[Limit], arguments: list[str | int]) -> list[int] | None:
+    async def _ask(self, what: str, member: str, limits: Sequence[Limit], said: Sequence[str]) -> bytes | None:
         if not self.is_up:
             return None
+        arguments = [what, self._time(), member, self._lease_ms, " ".join(said)]
         try:
             async with asyncio.timeout(self._timeout_s):
-                found: list[int] = await self._script(keys=self._names(limits), args=arguments)
+                found: bytes = await self._script(keys=self._names(limits), args=arguments)
         except self._failures as error:
             self._lose(error)
             return None
         return found
 
     def _standing(self, limit: Limit, left: int, wait: int) -> Standing:
-        if limit.kind in _BUCKETS:
-            return Standing(limit, whole(left), wait_ms(left, limit.most, limit.most), wait)
-        if limit.kind is Kind.BUDGET:
-            midnight = self._to_midnight_ms()
-            return Standing(limit, left, midnight, midnight if wait else 0)
-        return Standing(limit, left, 0, wait)
+        if limit.kind is Kind.BUDGET and wait:
+            wait = self._to_midnight_ms()
+        return standing_of(limit, left, wait, self._to_midnight_ms)
 
     def _lose(self, error: Exception) -> None:
         if self.is_up:
