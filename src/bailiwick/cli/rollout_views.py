@@ -168,8 +168,9 @@ def show_summary(made: Summary) -> None:
     rate = "none was decided yet" if made.failure_rate is None else f"{made.failure_rate:.0%} of {decided} taken back"
     out.print(f"[bold]Rollouts: {made.active + decided + made.superseded}[/]; {rate}")
     out.print(
-        f"  ended     {made.succeeded} succeeded, {made.aborted} aborted, {made.superseded} superseded; "
-        f"{made.active} under way"
+        f"  ended     {made.succeeded} succeeded, {made.aborted} aborted ({made.harmful} on evidence of harm), "
+        f"{made.superseded} superseded; {made.active} under way",
+        soft_wrap=True,
     )
     for word, seconds in (("success", made.to_succeed_s), ("abort", made.to_abort_s)):
         if seconds is not None:
