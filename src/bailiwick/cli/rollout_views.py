@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.markup import escape
+from rich.padding import Padding
 
 from bailiwick.cli.console import out, print_table
 from bailiwick.delivery.rollout.model import Finding, MetricEvidence, Rollout, RolloutState, Transition
@@ -100,15 +101,14 @@ def show_gateways(reports: Sequence[GatewayReport], revision: int) -> None:
 
 
 def show_list(rollouts: Sequence[Rollout]) -> None:
-    """One line per rollout."""
-    print_table(
-        "Rollouts",
-        ("domain", "version", "state", "share", "started (UTC)", "id"),
-        [
-            (each.domain, each.version, each.state.value, percent(each.weight), each.started_at, each.id)
-            for each in rollouts
-        ],
-    )
+    """Two lines per rollout, and why it is where it is."""
+    for each in rollouts:
+        state = f"[{_COLOURS[each.state]}]{each.state.value}[/]"
+        at = "" if each.state is RolloutState.ABORTED else f" at {percent(each.weight)}"
+        out.print(f"[bold]{each.id}[/]  {escape(each.domain)}  {state}{at}", soft_wrap=True)
+        line = f"  {each.version}, started {each.started_at:%Y-%m-%d %H:%M}Z by {each.started_by}"
+        out.print(line, markup=False, soft_wrap=True)
+        out.print(Padding(escape(each.reason), (0, 0, 0, 2)))
 
 
 def show_moves(transitions: Sequence[Transition]) -> None:

@@ -77,6 +77,15 @@ def test_rollout__taken_back_at_night__one_short_command(run: Run, versions: lis
     assert "taken back by hand" in run("rollout", "report", "cards").output
 
 
+def test_lists__of_rollouts_and_deployments__fit_a_terminal(run: Run, versions: list[str]) -> None:
+    assert run("rollout", "start", versions[1]).exit_code == 0
+    for noun in ("rollout", "deployment"):
+        shown = run(noun, "list").output
+        assert versions[1] in shown
+        assert f"{noun}-20" in shown
+        assert max(map(len, shown.splitlines())) <= 80
+
+
 def test_rollout__policy_file__flags_win_over_it(run: Run, versions: list[str], tmp_path: Path) -> None:
     policy = tmp_path / "careful.toml"
     policy.write_text(
