@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bailiwick.delivery.rollout.recording import RolloutRecorder
     from bailiwick.delivery.rollout.service import RolloutService
     from bailiwick.delivery.service import DeliveryService
+    from bailiwick.delivery.track_records import TrackRecords
     from bailiwick.detection.service import DetectionService, DomainsFrom
     from bailiwick.domains.service import DomainService
     from bailiwick.domains.watch import CatalogueWatch
@@ -327,6 +328,18 @@ class Platform:
         except (Unavailable, SQLAlchemyError):
             return []
 
+    def webhook_gauges(self) -> list[Family]:
+        """What waits for webhooks, for Prometheus; nothing while the database does not answer."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from bailiwick.metrics.webhook_gauges import webhook_families
+
+        told = self.notifications
+        try:
+            return webhook_families([each.name for each in told.endpoints()], told.counts(), told.oldest_waiting_s())
+        except (Unavailable, SQLAlchemyError):
+            return []
+
     @cached_property
     def metrics_upkeep(self) -> Upkeep:
         """Tallies and compacts in the background once it is started, in one process of many."""
@@ -389,6 +402,7 @@ class Platform:
 
         from bailiwick.governance.notifications.dispatcher import Dispatcher
         from bailiwick.governance.notifications.outbox import Outbox
+        from bailiwick.governance.notifications.sealing import Sealing
         from bailiwick.governance.notifications.sender import Sender
         from bailiwick.governance.notifications.service import NotificationService
         from bailiwick.network.addresses import OutsideOnly
@@ -396,9 +410,11 @@ class Platform:
         database, audit, clock = self.database, self.audit, self.clock
         rule = OutsideOnly(self.settings.webhook_networks)
         outbox = Outbox(database, audit, clock, lambda: self.transparency.integrate())
-        dispatcher = Dispatcher(database, audit, clock, Sender(rule), os.environ)
+        given = self.settings.secrets_key
+        sealing = Sealing(given.get_secret_value() if given else None)
+        dispatcher = Dispatcher(database, audit, clock, Sender(rule), os.environ, sealing)
         return NotificationService(
-            database, audit, clock, rule, outbox, dispatcher, lambda: self.transparency.integrated_size()
+            database, audit, clock, rule, outbox, dispatcher, lambda: self.transparency.integrated_size(), sealing
         )
 
     @cached_property
@@ -495,6 +511,19 @@ class Platform:
         from bailiwick.storage.upkeep import Chore, Upkeep
 
         return Upkeep(self.leases, "delivery.watch", [Chore("watch", self.delivery.watch, WATCH_INTERVAL_S)])
+
+    @cached_property
+    def track_records(self) -> TrackRecords:
+        """Each version with its training, its metrics and its deployments."""
+        from bailiwick.delivery.track_records import TrackRecords
+
+        return TrackRecords(
+            versions=lambda domain: self.registry.list(domain),
+            runs=lambda domain: self.training.list(domain),
+            metrics=self.metrics,
+            delivery=self.delivery,
+            traffic=self.traffic,
+        )
 
     def close(self) -> None:
         """Give back every connection that was opened."""

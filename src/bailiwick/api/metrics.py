@@ -11,6 +11,7 @@ from pydantic import AwareDatetime
 
 from bailiwick.api.app import platform_of
 from bailiwick.api.traffic import DomainId
+from bailiwick.delivery.track_record import record_document
 from bailiwick.metrics.comparison import Ranked, compare, lower_is_better, rank
 from bailiwick.metrics.document import point_document
 from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, Sample, render
@@ -89,6 +90,25 @@ def metric_ranking(
     return list(rank(found, lowest_first=lower_is_better(metric) if lowest_first is None else lowest_first))
 
 
+@router.get("/v1/metrics/{domain}/versions")
+def version_records(
+    domain: DomainId,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    version: Version = None,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 20,
+    platform: Platform = Depends(platform_of),
+) -> dict[str, Any]:
+    """Each version, newest first, with its training run, held-out metrics, live metrics and deployments.
+
+    The live metrics are, by default, of the last day.
+    """
+    platform.domains.get(domain)
+    begin, end = _span(platform, since, until)
+    found = platform.track_records.of(domain, begin, end, version=version, limit=limit)
+    return {"domain": domain, "since": begin, "until": end, "versions": list(map(record_document, found))}
+
+
 @router.get("/metrics")
 def prometheus(platform: Platform = Depends(platform_of)) -> Response:
     """Counters of this process and the weights in force, in the Prometheus text format."""
@@ -98,7 +118,7 @@ def prometheus(platform: Platform = Depends(platform_of)) -> Response:
         for version, weight in plan.weights.items()
     ]
     ratio = Family("bailiwick_traffic_weight_ratio", "gauge", "Share of a domain's users.", weights)
-    families = [*platform.metrics.families(), ratio, *platform.privacy_gauges()]
+    families = [*platform.metrics.families(), ratio, *platform.privacy_gauges(), *platform.webhook_gauges()]
     return Response(render(families), media_type=CONTENT_TYPE)
 
 
