@@ -44,6 +44,11 @@ class Served:
 
 
 @pytest.fixture
+def estate(database: Database, clock: VirtualClock) -> Estate:
+    return Estate(database, clock)
+
+
+@pytest.fixture
 def served(database: Database, clock: VirtualClock) -> Any:
     made = Served(database, clock)
     made.estate.delivery.deploy("cards", "v1", actor=ADA)
