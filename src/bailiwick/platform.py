@@ -317,26 +317,21 @@ class Platform:
 
         return PrivateMetrics(self.evaluation.judging(), self.privacy)
 
-    def privacy_gauges(self) -> list[Family]:
-        """The privacy budgets, for Prometheus; none while the database does not answer."""
+    def gauges(self) -> list[Family]:
+        """Budgets, weights, rollouts and webhooks, for Prometheus; none while the database does not answer."""
         from sqlalchemy.exc import SQLAlchemyError
 
+        from bailiwick.delivery.gauges import delivery_families
         from bailiwick.metrics.privacy_gauges import privacy_families
-
-        try:
-            return privacy_families(balance for _, balance in self.privacy.ledger.accounts())
-        except (Unavailable, SQLAlchemyError):
-            return []
-
-    def webhook_gauges(self) -> list[Family]:
-        """What waits for webhooks, for Prometheus; nothing while the database does not answer."""
-        from sqlalchemy.exc import SQLAlchemyError
-
         from bailiwick.metrics.webhook_gauges import webhook_families
 
         told = self.notifications
         try:
-            return webhook_families([each.name for each in told.endpoints()], told.counts(), told.oldest_waiting_s())
+            return [
+                *privacy_families(balance for _, balance in self.privacy.ledger.accounts()),
+                *delivery_families(self.traffic.plans().values(), self.rollouts.list(active=True, limit=10_000)),
+                *webhook_families([each.name for each in told.endpoints()], told.counts(), told.oldest_waiting_s()),
+            ]
         except (Unavailable, SQLAlchemyError):
             return []
 

@@ -14,11 +14,10 @@ from bailiwick.api.traffic import DomainId
 from bailiwick.delivery.track_record import record_document
 from bailiwick.metrics.comparison import Ranked, compare, lower_is_better, rank
 from bailiwick.metrics.document import point_document
-from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, Sample, render
+from bailiwick.metrics.prometheus import CONTENT_TYPE, render
 from bailiwick.metrics.resolution import Resolution
 from bailiwick.metrics.rollup import Rollup
 from bailiwick.platform import Platform
-from bailiwick.traffic.model import SLOTS
 
 router = APIRouter(tags=["metrics"])
 
@@ -111,15 +110,8 @@ def version_records(
 
 @router.get("/metrics")
 def prometheus(platform: Platform = Depends(platform_of)) -> Response:
-    """Counters of this process and the weights in force, in the Prometheus text format."""
-    weights = [
-        Sample(weight / SLOTS, {"domain": plan.domain, "version": version})
-        for plan in platform.traffic.plans().values()
-        for version, weight in plan.weights.items()
-    ]
-    ratio = Family("bailiwick_traffic_weight_ratio", "gauge", "Share of a domain's users.", weights)
-    families = [*platform.metrics.families(), ratio, *platform.privacy_gauges(), *platform.webhook_gauges()]
-    return Response(render(families), media_type=CONTENT_TYPE)
+    """Counters of this process, and what the database says of budgets, traffic, rollouts and webhooks."""
+    return Response(render([*platform.metrics.families(), *platform.gauges()]), media_type=CONTENT_TYPE)
 
 
 def _span(platform: Platform, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:

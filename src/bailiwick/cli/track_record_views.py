@@ -80,14 +80,14 @@ def _live(live: LiveNumbers) -> str:
 def _judged(live: LiveNumbers) -> str:
     if not live.correct.trials:
         return "nobody said"
-    words = f"{live.correct.count / live.correct.trials:.4g} of {live.correct.trials:,} opinions"
+    words = f"{100 * live.correct.value:.3g} % of {live.correct.trials:,} opinions"
     return words if live.correct_low is None else f"{words}, 95 % interval {_right(live)}"
 
 
 def _right(live: LiveNumbers) -> str:
     if live.correct_low is None or live.correct_high is None:
         return ""
-    return f"{100 * live.correct_low:.0f}-{100 * live.correct_high:.0f} %"
+    return f"{100 * live.correct_low:.1f}-{100 * live.correct_high:.1f} %"
 
 
 def _share(count: int, of: int) -> str:
