@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     webhook_networks: tuple[str, ...] = Field(
         (), description="networks that webhooks may go to although they are not public, such as 10.1.0.0/16"
     )
+    secrets_key: SecretStr | None = Field(
+        None, min_length=32, description="encrypts generated webhook secrets in the database; unset: kept as they are"
+    )
     access_log: str | None = Field(
         None, description="file that a gateway appends one JSON line per request to, without texts; -: standard output"
     )
@@ -163,7 +166,7 @@ def load_settings(**flags: Any) -> Settings:
             f"setting {name!r}: {first['msg']}",
             what=name,
             requested=None
-            if any(word in name for word in ("password", "redis", "proxy"))
+            if any(word in name for word in ("password", "redis", "proxy", "_key"))
             else repr(first.get("input")),
             remedy="see `bailiwick config` for every setting",
         ) from error

@@ -54,7 +54,7 @@ class RunningGateway:
             Pins(compiler),
             platform.metrics,
             max_body_bytes=platform.settings.max_body_bytes,
-            more_families=lambda: [*platform.privacy_gauges(), *upstream_families(self._pool)],
+            more_families=lambda: [*platform.gauges(), *upstream_families(self._pool)],
             upstreams=lambda: upstreams_document(self._pool),
             observers=self._observers,
             door=self._door,
