@@ -451,7 +451,7 @@ class Kept:
 
 def test_meter__store_that_is_away__loses_nothing() -> None:
     clock, kept = VirtualClock(START), Kept()
-    meter = UsageMeter(clock, kept, "g1")
+    meter = UsageMeter(clock, kept, "g1", has_budgets=lambda: bool(kept.elsewhere))
 
     async def told() -> None:
         meter.admitted("k", Used(10, 5))
@@ -463,7 +463,7 @@ def test_meter__store_that_is_away__loses_nothing() -> None:
         clock.advance(timedelta(hours=2))  # into the next day
         meter.admitted("k", Used(1, 1))
         await meter.flush()
-        meter.has_budgets, kept.elsewhere = True, {"k": 70}
+        kept.elsewhere = {"k": 70}
         await meter.flush()
 
     asyncio.run(told())
