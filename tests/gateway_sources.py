@@ -19,6 +19,7 @@ from bailiwick.gateway.model import ModelRequest, Revision
 from bailiwick.gateway.snapshot import Compiler
 from bailiwick.models.model import ModelCard
 from bailiwick.registry.model import ModelVersion
+from bailiwick.routing.runtime import Published
 from bailiwick.traffic.model import SLOTS, PlacedExperiments, SlotRange, TrafficPlan
 from bailiwick.traffic.weights import whole
 
@@ -80,6 +81,9 @@ class Memory:
 
     def detector(self, _catalogue: Catalogue) -> None:
         self.detectors += 1
+
+    def routing(self) -> Published:
+        return Published()
 
 
 def compiler(sources: Memory) -> Compiler:

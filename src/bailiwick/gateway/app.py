@@ -331,6 +331,7 @@ class _Exchange:
             completion_tokens=meter.usage.completion_tokens,
             traceparent=self.headers.get(b"traceparent", b""),
             body=request.body if request else _NO_BODY,
+            decision=asked.targets[0].route.decision if asked else None,
         )
 
     def _named(self) -> list[tuple[bytes, bytes]]:

@@ -14,6 +14,7 @@ from bailiwick.backends.pool import UpstreamPool
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.access_log import AccessLog
 from bailiwick.gateway.app import Gateway
+from bailiwick.gateway.deciding import DecisionObserver
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.snapshot import Compiler
@@ -50,9 +51,13 @@ class RunningGateway:
             Pins(compiler),
             platform.metrics,
             max_body_bytes=platform.settings.max_body_bytes,
-            more_families=lambda: [*platform.privacy_gauges(), *upstream_families(self._pool)],
+            more_families=lambda: [
+                *platform.privacy_gauges(),
+                *upstream_families(self._pool),
+                *platform.routing_log.families(),
+            ],
             upstreams=lambda: upstreams_document(self._pool),
-            observers=self._observers,
+            observers=[*self._observers, DecisionObserver(platform.routing_log, platform.clock)],
         )
 
     async def start(self) -> None:

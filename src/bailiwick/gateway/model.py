@@ -10,8 +10,9 @@ from typing import Any
 from bailiwick.backends.model import Operation, Usage
 from bailiwick.backends.ports import Backend
 from bailiwick.domains.model import CatalogueVersion, Domain
-from bailiwick.routing.model import RoutingTable
+from bailiwick.routing.model import Decision, RoutingTable
 from bailiwick.routing.ports import DomainDetector
+from bailiwick.routing.runtime import Router
 from bailiwick.traffic.enter import CompiledDomain
 from bailiwick.traffic.model import Shadow, TrafficPlan
 
@@ -24,11 +25,13 @@ class Revision:
         domains: of the catalogue.
         traffic: of all plans.
         detector: of what detection has learned.
+        routing: of rules, mode and policy.
     """
 
     domains: CatalogueVersion
     traffic: int
     detector: int = 0
+    routing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Snapshot:
     Args:
         flags: the domain of each experiment that runs here, by the experiment's id.
         ended: ids of the experiments that ran once and do not now.
+        router: rules and learning; None where there is nothing but detection.
     """
 
     revision: Revision
@@ -83,6 +87,7 @@ class Snapshot:
     problems: tuple[str, ...] = ()
     flags: Mapping[str, str] = field(default_factory=dict)
     ended: frozenset[str] = frozenset()
+    router: Router | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,7 @@ class Finished:
         seconds: from the request's head to the answer's last byte.
         traceparent: the header of W3C Trace Context, where the client sent one.
         body: of the request; observers must keep none of its text.
+        decision: of routing, where there is one to be logged.
     """
 
     request_id: str
@@ -147,6 +153,7 @@ class Finished:
     completion_tokens: int | None
     traceparent: bytes
     body: Mapping[str, Any] = field(repr=False)
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)

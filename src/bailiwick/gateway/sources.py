@@ -11,6 +11,7 @@ from bailiwick.models.ports import FittedModel
 from bailiwick.platform import Platform
 from bailiwick.registry.model import ModelVersion
 from bailiwick.routing.ports import DomainDetector
+from bailiwick.routing.runtime import Published
 from bailiwick.traffic.model import PlacedExperiments, TrafficPlan
 
 
@@ -24,7 +25,13 @@ class PlatformSources:
         """The newest revision; also lets the watch of the domains look."""
         watch = self._platform.domain_watch
         watch.step()
-        return Revision(watch.current.version, self._platform.traffic.revision(), self._platform.detection.revision())
+        platform = self._platform
+        return Revision(
+            watch.current.version,
+            platform.traffic.revision(),
+            platform.detection.revision(),
+            platform.routing.revision(),
+        )
 
     def catalogue(self) -> Catalogue:
         """The domains that the watch saw last."""
@@ -49,3 +56,7 @@ class PlatformSources:
     def detector(self, catalogue: Catalogue) -> DomainDetector | None:
         """Keywords, and what detection has learned from examples."""
         return self._platform.detection.current(DomainsFrom(catalogue))
+
+    def routing(self) -> Published:
+        """Rules, mode and policy of routing."""
+        return self._platform.routing.published()
