@@ -15,6 +15,8 @@ from bailiwick.errors import Conflict, GateFailed, InvalidInput, NotFound
 from bailiwick.governance.audit import Actor, AuditTrail
 from bailiwick.metrics.judgements import Judgements
 from bailiwick.routing import store
+from bailiwick.routing.analytics import RoutingAnalytics, by_domain, confusion
+from bailiwick.routing.drift import drift_of
 from bailiwick.routing.evaluate import PolicyEvaluation, Verdict, evaluate
 from bailiwick.routing.learn import learn
 from bailiwick.routing.logged import LoggedDecision
@@ -38,6 +40,7 @@ DOMAIN_METRIC = "domain"
 LEARNER = Actor("router")
 _BATCH = 1_000
 _MOST = 100_000
+_MOST_ANALYSED = 50_000
 _OVERLAP = timedelta(minutes=10)
 _log = logging.getLogger(__name__)
 
@@ -194,6 +197,29 @@ class RoutingService:
         """What was decided for a request; None where it is not in the log."""
         with self._database.read() as connection:
             return store.decision(connection, request_id)
+
+    def analytics(self, since: datetime, until: datetime) -> RoutingAnalytics:
+        """What routing did in a span; the span of the same length before it is the reference of drift.
+
+        Raises:
+            InvalidInput: ``since`` is not before ``until``.
+        """
+        if since >= until:
+            raise InvalidInput(f"since ({since.isoformat()}) is not before until ({until.isoformat()})", what="since")
+        with self._database.read() as connection:
+            knobs = self._policy(connection)[1].knobs
+            entries = store.entries(connection, since, until, _MOST_ANALYSED)
+            reference = store.counts_by_detected(connection, since - (until - since), since)
+            current = store.counts_by_detected(connection, since, until)
+        return RoutingAnalytics(
+            since,
+            until,
+            len(entries),
+            by_domain(entries, knobs),
+            confusion(entries),
+            drift_of(reference, current),
+            truncated=len(entries) >= _MOST_ANALYSED,
+        )
 
     # Learning
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 
+from bailiwick.routing.analytics import Entry
 from bailiwick.routing.logged import LoggedDecision, features_from
 from bailiwick.routing.model import Candidate, Mode, RouteMethod
 from bailiwick.routing.rewards import Judged
@@ -156,11 +157,12 @@ def judged(connection: Connection, mode: Mode | None, since: datetime, limit: in
     return [_judged(row) for row in reversed(rows)]
 
 
-def decisions(connection: Connection, since: datetime, until: datetime, limit: int) -> Sequence[Row[Any]]:
-    """All decisions of a span, the newest so many."""
+def entries(connection: Connection, since: datetime, until: datetime, limit: int) -> list[Entry]:
+    """The decisions of a span for analytics, the newest so many."""
     table = routing_decision.c
     query = select(routing_decision).where(table.at >= since, table.at < until)
-    return connection.execute(query.order_by(table.at.desc(), table.request_id).limit(limit)).all()
+    rows = connection.execute(query.order_by(table.at.desc(), table.request_id).limit(limit))
+    return [_entry(row) for row in rows]
 
 
 def counts_by_detected(connection: Connection, since: datetime, until: datetime) -> dict[str, int]:
@@ -196,6 +198,25 @@ def purge(connection: Connection, before: datetime) -> int:
 def candidates_from(seen: dict[str, Any]) -> tuple[Candidate, ...]:
     """The candidates in a logged decision."""
     return tuple(Candidate(domain, *map(float, numbers)) for domain, *numbers in seen["candidates"])
+
+
+def _entry(row: Row[Any]) -> Entry:
+    learns = row.value is not None and row.method != RouteMethod.USER_RULE.value and row.mode == Mode.ON.value
+    return Entry(
+        request_id=row.request_id,
+        domain=row.domain,
+        method=row.method,
+        detected=row.detected,
+        score=float(row.seen["ranking"][0][1]) if row.seen["ranking"] else 1.0 if row.rule else 0.0,
+        propensity=row.propensity,
+        status=row.status,
+        latency_ms=row.latency_ms,
+        follow_up=row.follow_up,
+        choices=len(row.seen["candidates"]),
+        value=row.value,
+        right_domain=row.right_domain,
+        judged=_judged(row) if learns else None,
+    )
 
 
 def _judged(row: Row[Any]) -> Judged:
