@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         0.02, ge=0, le=0.1, description="smallest probability of each candidate where there is a choice"
     )
     routing_prior_strength: float = Field(
-        20, ge=0.1, le=1e6, description="judged answers that detection's confidence counts as"
+        10, ge=0.1, le=1e6, description="judged answers that detection's confidence counts as"
     )
     routing_learning_rate: float = Field(1.0, ge=0, le=100, description="answers that one judged answer counts as")
     routing_half_life_days: float = Field(14, ge=0, le=3650, description="after which feedback counts half; 0: never")

@@ -1,8 +1,8 @@
 """From a detection to a decision: candidates, what is expected of each, probabilities, one draw. Pure.
 
 The prior of a candidate is what detection says: its calibrated score is taken as the reward to be expected of it, worth
-``prior_strength`` answers. Judged answers are added to that, so on the first day the policy is detection's, but for
-near ties and the floor, and from then on it is what users say.
+``prior_strength`` answers. Judged answers are added to that. Where nothing was judged yet the policy is detection's, but
+for the floor; from then on it is more and more what users say.
 """
 
 from __future__ import annotations
@@ -101,7 +101,10 @@ def _thompson(features: Features, policy: Policy, priors: dict[str, float]) -> t
     if len(kept) == 1:
         return (Candidate(first, priors[first], known[first][0], 1.0),)
     means = [known[domain][0] for domain in kept]
-    chances = chances_to_be_best(means, [variance_of(*known[domain]) for domain in kept])
+    if sum(known[domain][1] for domain in kept) - len(kept) * policy.knobs.prior_strength < 1.0:
+        chances = [float(domain == first) for domain in kept]  # nothing was judged here yet: as detection says
+    else:
+        chances = chances_to_be_best(means, [variance_of(*known[domain]) for domain in kept])
     shares = floored(chances, policy.knobs.exploration_floor)
     return tuple(
         Candidate(domain, priors[domain], mean, share) for domain, mean, share in zip(kept, means, shares, strict=True)
@@ -111,7 +114,8 @@ def _thompson(features: Features, policy: Policy, priors: dict[str, float]) -> t
 def _linear(features: Features, policy: Policy, priors: dict[str, float]) -> tuple[Candidate, ...]:
     """All but the floor to the candidate with the highest upper bound.
 
-    An arm that was never seen predicts its prior with the error of ``prior_strength`` answers.
+    An arm that was never seen predicts its prior with the error of ``prior_strength`` answers; where no arm was seen,
+    detection decides.
     """
     knobs = policy.knobs
     arms = policy.linear.get(group_of(features), {})
@@ -127,7 +131,7 @@ def _linear(features: Features, policy: Policy, priors: dict[str, float]) -> tup
             bounds[domain] = upper_bound(seen, arm.coefficients, arm.inverse, knobs.confidence_width * 0.5)
     least = bounds[first][0] - knobs.margin
     kept = [domain for domain in priors if domain == first or bounds[domain][1] >= least]
-    best = max(kept, key=lambda domain: (bounds[domain][1], domain == first))
+    best = max(kept, key=lambda domain: (bounds[domain][1], domain == first)) if arms else first
     shares = floored([float(domain == best) for domain in kept], knobs.exploration_floor if len(kept) > 1 else 0.0)
     return tuple(
         Candidate(domain, priors[domain], bounds[domain][0], share) for domain, share in zip(kept, shares, strict=True)

@@ -63,7 +63,7 @@ class Knobs:
     candidates: int = 3
     margin: float = 0.3
     exploration_floor: float = 0.02
-    prior_strength: float = 20.0
+    prior_strength: float = 10.0
     learning_rate: float = 1.0
     half_life_days: float = 14.0
     latency_weight: float = 0.0

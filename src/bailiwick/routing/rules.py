@@ -78,6 +78,7 @@ class RuleBook:
         for word, numbers in by_word.items():
             self._automaton.add_word(f" {word} ", tuple(numbers))
         self._has_words = bool(by_word)
+        self._wordless = [number for number, rule in enumerate(self.rules) if not rule.keywords]
         if by_word:
             self._automaton.make_automaton()
 
@@ -98,16 +99,15 @@ class RuleBook:
             for _, numbers in self._automaton.iter(matchable(read)):
                 spoken.update(numbers)
         found = []
-        for number, rule in enumerate(self.rules):
-            if self._holds(number, rule, read, spoken, attributes):
+        for number in sorted(spoken.union(self._wordless)):
+            rule = self.rules[number]
+            if self._holds(number, read, attributes):
                 found.append(rule)
                 if len(found) >= most:
                     break
         return found
 
-    def _holds(self, number: int, rule: Rule, text: str, spoken: set[int], attributes: Attributes) -> bool:
-        if rule.keywords and number not in spoken:
-            return False
+    def _holds(self, number: int, text: str, attributes: Attributes) -> bool:
         if not all(check(attributes) for check in self._checks[number]):
             return False
         pattern = self._patterns[number]
