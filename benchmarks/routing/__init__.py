@@ -1,1 +1,1 @@
-"""Routing measured: a simulated fleet, off-policy estimates against the truth, two corpora, and the cost of a decision."""
+"""Routing measured: a simulated fleet, off-policy estimates beside the truth, two corpora, CPU per decision."""

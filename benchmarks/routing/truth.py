@@ -45,7 +45,7 @@ def _proposed(made: list[Query], far: bool) -> Knobs:
 
 
 def _true_difference(judged: list[Judged], made: list[Query], knobs: Knobs, learned: int) -> tuple[float, float]:
-    """Value of the proposed policy, and what was earned, in expectation given the logging policy, on the same queries."""
+    """Expected value of the proposed policy, and how much more that is than the logging one's, on the same queries."""
     policy = Policy(knobs)
     means = {f"request-{query.number:06}": query.means for query in made}
     values, logged = [], []
@@ -95,5 +95,3 @@ def records(repetitions: int = REPETITIONS) -> list[dict[str, Any]]:
         row = record(name, round(100 * wrong / repetitions, 2), "%", better="lower", goal=2.5, runs=repetitions)
         found.append({**row, "part": "truth"})
     return found
-
-

@@ -1,8 +1,8 @@
 """From a detection to a decision: candidates, what is expected of each, probabilities, one draw. Pure.
 
 The prior of a candidate is what detection says: its calibrated score is taken as the reward to be expected of it, worth
-``prior_strength`` answers. Judged answers are added to that. Where nothing was judged yet the policy is detection's, but
-for the floor; from then on it is more and more what users say.
+``prior_strength`` answers. Judged answers are added to that. Where nothing was judged yet the policy is detection's,
+but for the floor; from then on it is more and more what users say.
 """
 
 from __future__ import annotations

@@ -18,9 +18,7 @@ CHAT = "chat/completions"
 TIED = Features("cards", False, TIE, 30, CHAT)
 SURE = Features("cards", False, (("cards", 0.97), ("loans", 0.02), ("misc", 0.01)), 30, CHAT)
 
-_SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=5).map(
-    lambda xs: sorted(x / sum([*xs, 1]) for x in xs)[::-1]
-)
+_SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=5).map(lambda xs: sorted(x / sum([*xs, 1]) for x in xs)[::-1])
 
 
 @st.composite
