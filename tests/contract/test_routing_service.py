@@ -202,6 +202,19 @@ def test_decisions__older_than_kept__are_forgotten(house: House) -> None:
     assert house.routing.decision(served[0].request_id) is None
 
 
+def test_policies_of_the_learner__older_than_kept__go_but_for_the_one_in_force(house: House) -> None:
+    house.routing.set_mode(Mode.ON, ADA)
+    by_hand = house.routing.apply(EXPLORING, ADA)[0]
+    published = []
+    for _ in range(3):
+        house.judge(house.serve(1)[0], 1.0)
+        published.append(house.routing.step().published)
+    house.clock.advance(timedelta(days=31))
+    house.routing.step()
+    assert [each.revision for each in house.routing.history()] == [published[-1], by_hand, 1]
+    assert house.routing.published().policy.decisions == 3
+
+
 def test_apply__harm_in_the_log__refused_unless_forced_with_a_reason(house: House) -> None:
     house.routing.set_mode(Mode.ON, ADA)
     house.routing.apply(EVEN, ADA)

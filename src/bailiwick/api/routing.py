@@ -16,8 +16,8 @@ from bailiwick.routing.document import analytics_document, evaluation_document, 
 from bailiwick.routing.explain import Asking
 from bailiwick.routing.model import Mode
 from bailiwick.routing.policy import Knobs, knobs_document, parse_knobs
+from bailiwick.routing.revisions import revision_document
 from bailiwick.routing.rules import parse_rules, rule_document
-from bailiwick.routing.service import revision_document
 
 router = APIRouter(prefix="/v1/routing", tags=["routing"])
 

@@ -23,8 +23,8 @@ from bailiwick.routing.document import analytics_document, evaluation_document, 
 from bailiwick.routing.explain import Asking
 from bailiwick.routing.model import AUTO, Mode
 from bailiwick.routing.policy import Knobs, knobs_document, parse_policy_text
+from bailiwick.routing.revisions import revision_document
 from bailiwick.routing.rules import parse_rules_text, rule_document
-from bailiwick.routing.service import revision_document
 
 app = typer.Typer(add_completion=False, help="Explain, rule, learn and judge where queries go.", no_args_is_help=True)
 

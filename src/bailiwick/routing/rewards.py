@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bailiwick.routing.model import Candidate, Features
+from bailiwick.routing.model import Candidate, Features, Mode
 from bailiwick.routing.policy import Knobs
 
 FAILED = "failed"
@@ -25,6 +25,7 @@ class Judged:
         latency_ms: of the whole answer; None where it was not measured.
         tokens: of request and answer together; None where they were not counted.
         follow_up: a later turn: not independent of the first.
+        mode: in which it was made; in ``shadow`` nothing was explored.
     """
 
     request_id: str
@@ -39,6 +40,7 @@ class Judged:
     latency_ms: float | None = None
     tokens: int | None = None
     follow_up: bool = False
+    mode: Mode = Mode.ON
 
     @property
     def probabilities(self) -> Mapping[str, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,6 +28,7 @@ from bailiwick.routing.policy import (
     parse_policy,
     policy_document,
 )
+from bailiwick.routing.revisions import Learned, Revision
 from bailiwick.routing.rewards import Judged
 from bailiwick.routing.rules import Rule, RuleBook, parse_rules, rule_document
 from bailiwick.routing.runtime import Published
@@ -39,37 +39,10 @@ DOMAIN_METRIC = "domain"
 
 LEARNER = Actor("router")
 _BATCH = 1_000
-_MOST = 100_000
+_MOST = 30_000  # two CPU seconds for a step of the learner
 _MOST_ANALYSED = 50_000
 _OVERLAP = timedelta(minutes=10)
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """One change of what is published."""
-
-    revision: int
-    kind: str
-    at: datetime
-    actor: str
-    reason: str | None
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What one step of the learner did.
-
-    Args:
-        judgements: taken in.
-        published: the revision, where one was published.
-        withheld: why none was, where there was something new.
-    """
-
-    judgements: int
-    published: int | None = None
-    withheld: str | None = None
 
 
 class RoutingService:
@@ -224,13 +197,13 @@ class RoutingService:
     # Learning
 
     def judged(self, mode: Mode | None = Mode.ON) -> list[Judged]:
-        """The judged decisions that are learned from, oldest first; at most 100,000."""
+        """The judged decisions that are learned from: the newest 30,000, oldest first."""
         with self._database.read() as connection:
             return store.judged(connection, mode, self._clock.now() - self._kept, _MOST)
 
     def propose(self, knobs: Knobs | None = None) -> Policy:
         """What the learner would publish now, under these knobs or those in force."""
-        return learn(self.judged(None), knobs or self.knobs(), self._clock.now())
+        return self._learned(self.judged(None), knobs or self.knobs())
 
     def knobs(self) -> Knobs:
         """The knobs in force: those of the policy that was applied by hand, else of the settings."""
@@ -244,9 +217,7 @@ class RoutingService:
             InvalidInput: the share is out of bounds.
         """
         found = self.judged()
-        with self._database.read() as connection:
-            decided = store.count(connection, Mode.ON, self._clock.now() - self._kept)
-        share = min(1.0, len(found) / decided) if decided else 0.0
+        share = self._feedback_share(found)
         return evaluate(found, knobs, self._table(), feedback_share=share, learn_share=learn_share, level=level)
 
     def apply(self, knobs: Knobs, actor: Actor, *, force: bool = False) -> tuple[int, PolicyEvaluation]:
@@ -287,20 +258,32 @@ class RoutingService:
         judgements = self._take_in()
         with self._database.write(durable=False) as connection:
             store.purge(connection, self._clock.now() - self._kept)
-        if not judgements or self.published().mode is Mode.OFF:
-            return Learned(judgements)
-        policy = self.propose()
         with self._database.read() as connection:
-            present = self._policy(connection)[1]
+            present, mode = self._policy(connection)[1], self._mode_in(connection)
+        if not judgements or mode is Mode.OFF:
+            return Learned(judgements)
+        known = self.judged(None)
+        policy = self._learned(known, present.knobs)
         if policy_document(policy) == policy_document(present):
             return Learned(judgements)
-        found = self.evaluate(policy.knobs)
+        explored = [each for each in known if each.mode is Mode.ON]
+        found = evaluate(explored, policy.knobs, self._table(), feedback_share=self._feedback_share(explored))
         if found.verdict is Verdict.HARM:
             _log.warning("a policy is withheld, the logs show harm: %s", found.reason)
             return Learned(judgements, withheld=found.reason)
         with self._database.write() as connection:
             revision = self._publish(connection, policy, LEARNER, verdict=found.verdict.value)
         return Learned(judgements, revision)
+
+    def _learned(self, judged: Sequence[Judged], knobs: Knobs) -> Policy:
+        return learn(judged, knobs, self._clock.now())
+
+    def _feedback_share(self, judged: Sequence[Judged]) -> float:
+        """How many of the decisions since the oldest of these were judged."""
+        since = judged[0].at if judged else self._clock.now() - self._kept
+        with self._database.read() as connection:
+            decided = store.count(connection, Mode.ON, since)
+        return min(1.0, len(judged) / decided) if decided else 0.0
 
     def _take_in(self) -> int:
         """Write feedback to the decisions that it is about; how many judgements are news."""
@@ -395,8 +378,3 @@ class RoutingService:
                 allowed=sorted(known)[:50],
                 remedy="bailiwick domain list",
             )
-
-
-def revision_document(revision: Revision) -> dict[str, Any]:
-    """A change for JSON."""
-    return {**asdict(revision), "at": revision.at.isoformat()}

@@ -34,6 +34,11 @@ from bailiwick.storage.schema import Json, UtcDateTime, metadata
 
 RULES, MODE, POLICY = "rules", "mode", "policy"
 
+_LEARNED_FROM = (
+    *("request_id", "at", "domain", "propensity", "seen", "context"),
+    *("metric", "value", "latency_ms", "tokens", "follow_up", "mode"),
+)
+
 routing_revision = Table(
     "routing_revision",
     metadata,
@@ -148,7 +153,7 @@ def judged_until(connection: Connection) -> datetime | None:
 def judged(connection: Connection, mode: Mode | None, since: datetime, limit: int) -> list[Judged]:
     """Judged decisions of learning (no rules) since an instant: the newest so many, oldest first."""
     table = routing_decision.c
-    query = select(routing_decision).where(
+    query = select(*(table[name] for name in _LEARNED_FROM)).where(
         table.at >= since, table.value.is_not(None), table.method != RouteMethod.USER_RULE.value
     )
     if mode is not None:
@@ -191,7 +196,11 @@ def decision(connection: Connection, request_id: str) -> Row[Any] | None:
 
 
 def purge(connection: Connection, before: datetime) -> int:
-    """Forget decisions older than an instant."""
+    """Forget decisions older than an instant, and the learner's policies of then but for the one in force."""
+    table = routing_revision.c
+    in_force = select(func.max(table.revision)).where(table.kind == POLICY).scalar_subquery()
+    outdated = (table.kind == POLICY, table.by_hand.is_(False), table.at < before, table.revision < in_force)
+    connection.execute(delete(routing_revision).where(*outdated))
     return connection.execute(delete(routing_decision).where(routing_decision.c.at < before)).rowcount
 
 
@@ -220,17 +229,19 @@ def _entry(row: Row[Any]) -> Entry:
 
 
 def _judged(row: Row[Any]) -> Judged:
+    seen = row.seen
     return Judged(
         request_id=row.request_id,
         at=row.at,
         domain=row.domain,
         propensity=row.propensity,
-        features=features_from(row.seen),
-        candidates=candidates_from(row.seen),
+        features=features_from(seen),
+        candidates=candidates_from(seen),
         context=row.context,
         metric=row.metric,
         value=row.value,
         latency_ms=row.latency_ms,
         tokens=row.tokens,
         follow_up=row.follow_up,
+        mode=Mode(row.mode),
     )
