@@ -178,9 +178,11 @@ def _moving_average(seed: int, rate: float = 0.1) -> Chooser:
 
 
 CHOOSERS: dict[str, Callable[[int], Chooser]] = {
-    "Thompson sampling": lambda _seed: Learning(Knobs(half_life_days=0)).chooser(),
+    "Thompson sampling, as delivered": lambda _seed: Learning(Knobs()).chooser(),
+    "Thompson sampling, never forgetting": lambda _seed: Learning(Knobs(half_life_days=0)).chooser(),
     "Thompson sampling, half-life 3 days": lambda _seed: Learning(Knobs(half_life_days=3)).chooser(),
-    "LinUCB": lambda _seed: Learning(Knobs(Algorithm.LINUCB, half_life_days=0)).chooser(),
+    "LinUCB, half-life as delivered": lambda _seed: Learning(Knobs(Algorithm.LINUCB)).chooser(),
+    "LinUCB, never forgetting": lambda _seed: Learning(Knobs(Algorithm.LINUCB, half_life_days=0)).chooser(),
     "LinUCB, half-life 3 days": lambda _seed: Learning(Knobs(Algorithm.LINUCB, half_life_days=3)).chooser(),
     "detection alone": _weighted((1.0,)),
     "static weights 80/15/5": _weighted((0.8, 0.15, 0.05)),
