@@ -10,6 +10,7 @@ from typing import Any
 from bailiwick.backends.model import Operation, Usage
 from bailiwick.backends.ports import Backend
 from bailiwick.domains.model import CatalogueVersion, Domain
+from bailiwick.governance.access.table import AccessTable
 from bailiwick.routing.model import Decision, RoutingTable
 from bailiwick.routing.ports import DomainDetector
 from bailiwick.routing.runtime import Router
@@ -25,12 +26,14 @@ class Revision:
         domains: of the catalogue.
         traffic: of all plans.
         detector: of what detection has learned.
+        access: of keys and limits.
         routing: of rules, mode and policy.
     """
 
     domains: CatalogueVersion
     traffic: int
     detector: int = 0
+    access: int = 0
     routing: int = 0
 
 
@@ -76,6 +79,7 @@ class Snapshot:
     Args:
         flags: the domain of each experiment that runs here, by the experiment's id.
         ended: ids of the experiments that ran once and do not now.
+        access: who is let in, and how much.
         router: rules and learning; None where there is nothing but detection.
     """
 
@@ -87,6 +91,7 @@ class Snapshot:
     problems: tuple[str, ...] = ()
     flags: Mapping[str, str] = field(default_factory=dict)
     ended: frozenset[str] = frozenset()
+    access: AccessTable = field(default_factory=AccessTable)
     router: Router | None = None
 
 
@@ -136,6 +141,7 @@ class Finished:
         seconds: from the request's head to the answer's last byte.
         traceparent: the header of W3C Trace Context, where the client sent one.
         body: of the request; observers must keep none of its text.
+        key: the id of the client's key; empty without one.
         decision: of routing, where there is one to be logged.
     """
 
@@ -153,6 +159,7 @@ class Finished:
     completion_tokens: int | None
     traceparent: bytes
     body: Mapping[str, Any] = field(repr=False)
+    key: str = ""
     decision: Decision | None = None
 
 

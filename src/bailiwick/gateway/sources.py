@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from bailiwick.detection.service import DomainsFrom
 from bailiwick.domains.catalogue import Catalogue
 from bailiwick.gateway.model import Revision
+from bailiwick.governance.access.model import AccessState
 from bailiwick.models.ports import FittedModel
 from bailiwick.platform import Platform
 from bailiwick.registry.model import ModelVersion
@@ -30,7 +31,8 @@ class PlatformSources:
             watch.current.version,
             platform.traffic.revision(),
             platform.detection.revision(),
-            platform.routing.revision(),
+            access=platform.access.revision(),
+            routing=platform.routing.revision(),
         )
 
     def catalogue(self) -> Catalogue:
@@ -44,6 +46,10 @@ class PlatformSources:
     def experiments(self) -> PlacedExperiments:
         """The experiments that run, the holdout, and what has ended."""
         return self._platform.traffic.placements()
+
+    def access(self) -> AccessState:
+        """Keys and limits."""
+        return self._platform.access.state()
 
     def version(self, version: str) -> ModelVersion:
         """A registered version."""
