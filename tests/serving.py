@@ -39,6 +39,7 @@ TEXTS = {
 }
 KEYWORDS = {"cards": ("card", "stolen"), "loans": ("loan", "mortgage", "borrow")}
 
+_QUICK = {"BAILIWICK_RELOAD_INTERVAL_S": "0.1", "BAILIWICK_DRAIN_NOTICE_S": "0"}
 _BACKEND_FIELDS = ("timeout_s", "retries", "api_key_env", "weights")
 
 
@@ -92,7 +93,7 @@ class ServerProcess:
             [sys.executable, "-m", "bailiwick", "--home", str(home), "--json", "serve", "--port", "0"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(source), "BAILIWICK_RELOAD_INTERVAL_S": "0.1", **(environment or {})},
+            env={**os.environ, "PYTHONPATH": str(source), **_QUICK, **(environment or {})},
             text=True,
         )
         assert self.process.stdout is not None

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import orjson
 
 from bailiwick.backends.model import Operation
-from bailiwick.errors import BailiwickError, NotFound, Unavailable
+from bailiwick.errors import BailiwickError, NotFound
 from bailiwick.gateway.answering import Answering, Asked
 from bailiwick.gateway.asgi import (
     JSON_TYPE,
@@ -30,7 +30,7 @@ from bailiwick.gateway.asgi import (
     unless_client_leaves,
 )
 from bailiwick.gateway.evaluations import FLAGS, Evaluations
-from bailiwick.gateway.faults import error_body, status_of
+from bailiwick.gateway.faults import error_body, retry_headers, status_of
 from bailiwick.gateway.model import Finished, Meter, ModelRequest, Served, ShadowBackend
 from bailiwick.gateway.participants import Asker
 from bailiwick.gateway.pins import Pins
@@ -85,6 +85,7 @@ class Gateway:
         self._upstreams = upstreams
         self.telemetry = Telemetry()
         self.shadows = Shadows(recorder)
+        self.draining = False
         self._observers = (self.telemetry.finish, *observers)
         self._evaluations = Evaluations(reloader, recorder, self.telemetry, max_body_bytes)
         self._prefixes: dict[str, tuple[str, Callable[[Scope, Receive, Send], Awaitable[None]]]] = {
@@ -219,8 +220,8 @@ class Gateway:
         await send_json(send, 200, {"status": "ok"})
 
     async def _readiness(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        if not self._reloader.ready:
-            await send_json(send, 503, {"status": "starting"})
+        if not self._reloader.ready or self.draining:
+            await send_json(send, 503, {"status": "draining" if self.draining else "starting"})
             return
         snapshot, stale = self._reloader.snapshot, self._reloader.stale
         document = {
@@ -303,10 +304,7 @@ class _Exchange:
             self.status = status
             await self.send({"type": "http.response.body", "body": b"data: " + document + b"\n\n"})
             return
-        headers = [JSON_TYPE]
-        if type(error) is Unavailable:
-            headers.append((b"x-should-retry", b"false"))
-        await self.respond(status, document, *headers)
+        await self.respond(status, document, JSON_TYPE, *retry_headers(error))
 
     async def fail_unexpectedly(self) -> None:
         """Send an error that gives nothing away."""

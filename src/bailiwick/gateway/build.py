@@ -14,6 +14,7 @@ from bailiwick.backends.pool import UpstreamPool
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.access_log import AccessLog
 from bailiwick.gateway.app import Gateway
+from bailiwick.gateway.keeping import KeptSnapshots
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.snapshot import Compiler
@@ -31,13 +32,21 @@ class RunningGateway:
         proxy = platform.settings.upstream_proxy
         self._pool = UpstreamPool(platform.settings.upstream_client, proxy=proxy.get_secret_value() if proxy else None)
         compiler = Compiler(sources, self._pool, os.environ, platform.clock)
+        kept = KeptSnapshots(
+            platform.settings.home / "gateway" / "last-snapshot",
+            sources,
+            lambda given, previous: compiler.over(given).compile(previous),
+            os.environ,
+            lambda version: platform.registry.load_registered(version),
+        )
         self._reports = platform.gateway_reports
         self._name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
         self.reloader = Reloader(
             sources.revision,
-            compiler.compile,
+            kept.compile,
             platform.settings.reload_interval_s,
             report=lambda revision: self._reports.say(self._name, revision.traffic),
+            restore=kept.restore,
         )
         settings = platform.settings
         self._observers: list[AccessLog | Traces] = []
