@@ -40,7 +40,7 @@ TEXTS = {
 KEYWORDS = {"cards": ("card", "stolen"), "loans": ("loan", "mortgage", "borrow")}
 
 _QUICK = {"BAILIWICK_RELOAD_INTERVAL_S": "0.1", "BAILIWICK_DRAIN_NOTICE_S": "0"}
-_BACKEND_FIELDS = ("timeout_s", "retries", "api_key_env", "weights")
+_BACKEND_FIELDS = ("timeout_s", "retries", "api_key_env", "weights", "breaker_failures")
 
 
 class Fleet:
@@ -155,7 +155,8 @@ WHOLE = {
 class Upstream:
     """An OpenAI-compatible server that does what its script says, one step per request; the last step repeats.
 
-    Steps: a status such as ``503``, ``ok``, ``slow``, ``html``, ``drop``, ``malformed``, ``early``, ``forever``.
+    Steps: a status such as ``503``, or ``ok``, ``slow``, ``html``, ``drop``, ``malformed``, ``early``, ``forever``,
+    ``flood``.
     """
 
     def __init__(self) -> None:
@@ -217,6 +218,12 @@ class Upstream:
             while not leaving.done():
                 await send({"type": "http.response.body", "body": CHUNK % b".", "more_body": True})
                 await asyncio.wait({leaving}, timeout=0.05)
+            self.left.set()
+        if step == "flood":
+            leaving = asyncio.ensure_future(receive())
+            while not leaving.done():
+                await send({"type": "http.response.body", "body": CHUNK % (b"x" * 50_000), "more_body": True})
+                await asyncio.sleep(0)
             self.left.set()
         if step == "ok":
             await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": True})
