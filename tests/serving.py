@@ -156,7 +156,7 @@ class Upstream:
     """An OpenAI-compatible server that does what its script says, one step per request; the last step repeats.
 
     Steps: a status such as ``503``, or ``ok``, ``slow``, ``html``, ``drop``, ``malformed``, ``early``, ``forever``,
-    ``flood``.
+    ``flood``, ``drip``.
     """
 
     def __init__(self) -> None:
@@ -225,7 +225,11 @@ class Upstream:
                 await send({"type": "http.response.body", "body": CHUNK % (b"x" * 50_000), "more_body": True})
                 await asyncio.sleep(0)
             self.left.set()
-        if step == "ok":
+        if step == "drip":
+            for _ in range(20):
+                await send({"type": "http.response.body", "body": CHUNK % b".", "more_body": True})
+                await asyncio.sleep(0.05)
+        if step in ("ok", "drip"):
             await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
