@@ -96,7 +96,7 @@ def _until_served(platform: Platform, urls: list[str], kind: str, number: int, v
 
 def _experiment(number: int) -> ExperimentPlan:
     name, layer = f"test-{number}", f"layer-{number}"
-    arms = (Arm("a", None, {"temperature": 0.1}), Arm("b", None, {"temperature": 0.9}))
+    arms = (Arm("a", None, {f"flag-{number}": "a"}), Arm("b", None, {f"flag-{number}": "b"}))
     split = first_split("chat", name, {"a": 5_000, "b": 5_000})
     return ExperimentPlan(name, "chat", layer, ((0, SLOTS),), split, arms)
 

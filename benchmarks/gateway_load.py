@@ -9,6 +9,7 @@ import re
 import statistics
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -77,6 +78,8 @@ def process(*words: str, interpreter: str = sys.executable, **variables: str) ->
             line = running.stdout.readline()
             assert line, f"{words} ended"
             printed += line
+        # Whoever logs to a pipe that nobody reads stands still when it is full.
+        threading.Thread(target=running.stdout.read, daemon=True).start()
         try:
             yield running.pid, found[1]
         finally:

@@ -92,7 +92,11 @@ def tensorzero(folder: Path, upstream: str) -> Iterator[Target | None]:
         return
     config = folder / "tensorzero.toml"
     config.write_text(_TENSORZERO.format(url=upstream))
-    with process("-c", _START_TENSORZERO, str(config), interpreter=python) as (pid, url):
+    words = ("-c", _START_TENSORZERO, str(config))
+    with process(*words, interpreter=python, RUST_LOG="error") as (
+        pid,
+        url,
+    ):  # a line per request is not what we measure
         base, _, path = url.removeprefix("http://").partition("/")
         yield Target(pid, f"http://{base}", "tensorzero::model_name::echo", f"/{path.strip('/')}/chat/completions")
 
