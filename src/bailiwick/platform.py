@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bailiwick.delivery.rollout.recording import RolloutRecorder
     from bailiwick.delivery.rollout.service import RolloutService
     from bailiwick.delivery.service import DeliveryService
+    from bailiwick.delivery.track_records import TrackRecords
     from bailiwick.detection.service import DetectionService, DomainsFrom
     from bailiwick.domains.service import DomainService
     from bailiwick.domains.watch import CatalogueWatch
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from bailiwick.experiments.keeper import ExperimentKeeper
     from bailiwick.experiments.service import ExperimentService
     from bailiwick.extraction.service import ExtractionService
+    from bailiwick.governance.access.service import AccessService
     from bailiwick.governance.notifications.service import NotificationService
     from bailiwick.governance.transparency import TransparencyLog
     from bailiwick.graph.ports import GraphStore
@@ -56,6 +58,7 @@ _UPKEEP = (
     "metrics_upkeep",
     "notifications_upkeep",
     "audit_upkeep",
+    "access_upkeep",
 )
 """Loops that a server runs; each under a lease of its own, so that none waits for another."""
 
@@ -323,14 +326,21 @@ class Platform:
 
         return PrivateMetrics(self.evaluation.judging(), self.privacy)
 
-    def privacy_gauges(self) -> list[Family]:
-        """The privacy budgets, for Prometheus; none while the database does not answer."""
+    def gauges(self) -> list[Family]:
+        """Budgets, weights, rollouts and webhooks, for Prometheus; none while the database does not answer."""
         from sqlalchemy.exc import SQLAlchemyError
 
+        from bailiwick.delivery.gauges import delivery_families
         from bailiwick.metrics.privacy_gauges import privacy_families
+        from bailiwick.metrics.webhook_gauges import webhook_families
 
+        told = self.notifications
         try:
-            return privacy_families(balance for _, balance in self.privacy.ledger.accounts())
+            return [
+                *privacy_families(balance for _, balance in self.privacy.ledger.accounts()),
+                *delivery_families(self.traffic.plans().values(), self.rollouts.list(active=True, limit=10_000)),
+                *webhook_families([each.name for each in told.endpoints()], told.counts(), told.oldest_waiting_s()),
+            ]
         except (Unavailable, SQLAlchemyError):
             return []
 
@@ -396,6 +406,7 @@ class Platform:
 
         from bailiwick.governance.notifications.dispatcher import Dispatcher
         from bailiwick.governance.notifications.outbox import Outbox
+        from bailiwick.governance.notifications.sealing import Sealing
         from bailiwick.governance.notifications.sender import Sender
         from bailiwick.governance.notifications.service import NotificationService
         from bailiwick.network.addresses import OutsideOnly
@@ -403,9 +414,11 @@ class Platform:
         database, audit, clock = self.database, self.audit, self.clock
         rule = OutsideOnly(self.settings.webhook_networks)
         outbox = Outbox(database, audit, clock, lambda: self.transparency.integrate())
-        dispatcher = Dispatcher(database, audit, clock, Sender(rule), os.environ)
+        given = self.settings.secrets_key
+        sealing = Sealing(given.get_secret_value() if given else None)
+        dispatcher = Dispatcher(database, audit, clock, Sender(rule), os.environ, sealing)
         return NotificationService(
-            database, audit, clock, rule, outbox, dispatcher, lambda: self.transparency.integrated_size()
+            database, audit, clock, rule, outbox, dispatcher, lambda: self.transparency.integrated_size(), sealing
         )
 
     @cached_property
@@ -502,6 +515,33 @@ class Platform:
         from bailiwick.storage.upkeep import Chore, Upkeep
 
         return Upkeep(self.leases, "delivery.watch", [Chore("watch", self.delivery.watch, WATCH_INTERVAL_S)])
+
+    @cached_property
+    def track_records(self) -> TrackRecords:
+        """Each version with its training, its metrics and its deployments."""
+        from bailiwick.delivery.track_records import TrackRecords
+
+        return TrackRecords(
+            versions=lambda domain: self.registry.list(domain),
+            runs=lambda domain: self.training.list(domain),
+            metrics=self.metrics,
+            delivery=self.delivery,
+            traffic=self.traffic,
+        )
+
+    @cached_property
+    def access(self) -> AccessService:
+        """Keys of clients of the gateway, and limits."""
+        from bailiwick.governance.access.service import AccessService
+
+        return AccessService(self.database, self.audit, self.clock)
+
+    @cached_property
+    def access_upkeep(self) -> Upkeep:
+        """Merges what keys used on past days in the background once it is started, in one process of many."""
+        from bailiwick.storage.upkeep import Chore, Upkeep
+
+        return Upkeep(self.leases, "access.upkeep", [Chore("merge", self.access.usage.merge, 3600.0)])
 
     def close(self) -> None:
         """Give back every connection that was opened."""

@@ -45,6 +45,13 @@ class Settings(BaseSettings):
     upstream_proxy: SecretStr | None = Field(
         None, description="http://host:3128, an HTTP proxy for every upstream model; needs and chooses aiohttp"
     )
+    keys: Literal["optional", "required"] = Field(
+        "optional",
+        description="required: the gateway answers nobody without a key; optional: a key, if given, must be one",
+    )
+    control_plane: bool = Field(
+        True, description="serve the control plane too; off: the gateway alone, for networks that are not trusted"
+    )
     drain_s: float = Field(30.0, ge=0, le=3600, description="how long a stopping server waits for running requests")
     drain_notice_s: float = Field(
         2.0, ge=0, le=300, description="how long a busy server that shall stop still accepts, with /readyz saying 503"
@@ -85,6 +92,9 @@ class Settings(BaseSettings):
     )
     webhook_networks: tuple[str, ...] = Field(
         (), description="networks that webhooks may go to although they are not public, such as 10.1.0.0/16"
+    )
+    secrets_key: SecretStr | None = Field(
+        None, min_length=32, description="encrypts generated webhook secrets in the database; unset: kept as they are"
     )
     access_log: str | None = Field(
         None, description="file that a gateway appends one JSON line per request to, without texts; -: standard output"
@@ -163,7 +173,7 @@ def load_settings(**flags: Any) -> Settings:
             f"setting {name!r}: {first['msg']}",
             what=name,
             requested=None
-            if any(word in name for word in ("password", "redis", "proxy"))
+            if any(word in name for word in ("password", "redis", "proxy", "_key"))
             else repr(first.get("input")),
             remedy="see `bailiwick config` for every setting",
         ) from error

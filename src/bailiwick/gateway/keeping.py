@@ -16,6 +16,7 @@ from bailiwick.errors import BailiwickError, NotFound
 from bailiwick.gateway.kept_file import KeptInputs, pack, revision_of, unpack
 from bailiwick.gateway.model import Revision, Snapshot
 from bailiwick.gateway.ports import Sources
+from bailiwick.governance.access.model import AccessState
 from bailiwick.models.ports import FittedModel
 from bailiwick.registry.model import ModelVersion
 from bailiwick.routing.ports import DomainDetector
@@ -61,6 +62,11 @@ class RememberingSources:
         found = self._given["experiments"] = self._sources.experiments()
         return found
 
+    def access(self) -> AccessState:
+        """See `Sources.access`."""
+        found = self._given["access"] = self._sources.access()
+        return found
+
     def version(self, version: str) -> ModelVersion:
         """See `Sources.version`."""
         found = self._versions[version] = self._sources.version(version)
@@ -74,9 +80,10 @@ class RememberingSources:
         """See `Sources.detector`."""
         return self._sources.detector(catalogue)
 
-    def remember(self, versions: Mapping[str, ModelVersion]) -> None:
-        """Take records as if they had been given: models that are loaded already are not asked for again."""
-        self._versions.update(versions)
+    def remember(self, kept: KeptInputs) -> None:
+        """Take what was kept as if it had been given: what a snapshot has already is not asked for again."""
+        self._versions.update(kept.versions)
+        self._given["access"] = kept.access
 
     def inputs(self, snapshot: Snapshot) -> KeptInputs:
         """What a snapshot that was just compiled was made from; versions that it does not name are forgotten."""
@@ -94,6 +101,7 @@ class RememberingSources:
             CatalogueState(catalogue.version, document),
             plans,
             placed.ended,
+            self._given["access"],
             dict(self._versions),
             self._learned(snapshot.detector),
         )
@@ -134,6 +142,10 @@ class KeptSources:
     def experiments(self) -> PlacedExperiments:
         """See `Sources.experiments`."""
         return PlacedExperiments(self._kept.plans.experiments, self._kept.plans.holdout, self._kept.ended)
+
+    def access(self) -> AccessState:
+        """See `Sources.access`."""
+        return self._kept.access
 
     def version(self, version: str) -> ModelVersion:
         """See `Sources.version`."""
@@ -201,7 +213,7 @@ class KeptSnapshots:
         except (OSError, BailiwickError) as error:
             _log.warning("%s", error)
             return None
-        self.sources.remember(kept.versions)
+        self.sources.remember(kept)
         return made
 
     def _keep(self, data: bytes, revision: Revision, *, first: bool) -> None:

@@ -18,6 +18,7 @@ from bailiwick.domains.document import document_json, parse_document
 from bailiwick.domains.model import CatalogueState, CatalogueVersion
 from bailiwick.errors import InvalidInput
 from bailiwick.gateway.model import Revision
+from bailiwick.governance.access.model import AccessState, ClientKey, KeySecret, Limits
 from bailiwick.registry.model import ModelVersion
 from bailiwick.traffic.wire import PublishedPlans, dump_plans, load_plans
 
@@ -33,6 +34,7 @@ class KeptInputs:
         domains: those that were served.
         plans: of traffic and experiments, with the holdout.
         ended: ids of experiments that ran once.
+        access: keys by their digests, and limits: nobody gets in, or gets more, because the database is away.
         versions: every version that is served, by its id.
         detector: the files of what detection has learned; empty: nothing.
     """
@@ -41,6 +43,7 @@ class KeptInputs:
     domains: CatalogueState
     plans: PublishedPlans
     ended: frozenset[str] = frozenset()
+    access: AccessState = field(default_factory=lambda: AccessState(0))
     versions: Mapping[str, ModelVersion] = field(default_factory=dict)
     detector: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -50,10 +53,14 @@ def pack(kept: KeptInputs) -> bytes:
     catalogue = kept.revision.domains
     head = {
         "format": FORMAT,
-        "revision": [catalogue.catalogue, catalogue.revision, kept.revision.traffic, kept.revision.detector],
+        "revision": [
+            *(catalogue.catalogue, catalogue.revision),
+            *(kept.revision.traffic, kept.revision.detector, kept.revision.access),
+        ],
         "domains": document_json(kept.domains.document),
         "plans": orjson.loads(dump_plans(kept.plans)),
         "ended": sorted(kept.ended),
+        "access": asdict(kept.access),
         "versions": [asdict(version) for version in kept.versions.values()],
         "detector": {name: len(content) for name, content in kept.detector.items()},
     }
@@ -87,6 +94,7 @@ def unpack(data: bytes, *, source: str) -> KeptInputs:
             CatalogueState(revision.domains, document),
             load_plans(orjson.dumps(head["plans"])),
             frozenset(head["ended"]),
+            _access(head["access"]),
             {version.id: version for version in versions},
             detector,
         )
@@ -106,12 +114,34 @@ def _head(data: bytes, *, source: str) -> tuple[dict[str, Any], bytes]:
 
 
 def _revision(head: dict[str, Any]) -> Revision:
-    catalogue, number, traffic, detector = head["revision"]
-    return Revision(CatalogueVersion(str(catalogue), int(number)), int(traffic), int(detector))
+    catalogue, number, traffic, detector, access = head["revision"]
+    return Revision(CatalogueVersion(str(catalogue), int(number)), int(traffic), int(detector), int(access))
+
+
+def _access(entry: dict[str, Any]) -> AccessState:
+    return AccessState(
+        int(entry["revision"]),
+        tuple(
+            ClientKey(**{**_instants(key), "domains": tuple(key["domains"]), "limits": Limits(**key["limits"])})
+            for key in entry["keys"]
+        ),
+        tuple(KeySecret(**_instants(secret)) for secret in entry["secrets"]),
+        tuple((str(domain), Limits(**limits)) for domain, limits in entry["domains"]),
+    )
+
+
+def _instants(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry with its instants read."""
+    return {
+        name: datetime.fromisoformat(value)
+        if value is not None and (name.endswith("_at") or name == "until")
+        else value
+        for name, value in entry.items()
+    }
 
 
 def _version(entry: dict[str, Any]) -> ModelVersion:
-    return ModelVersion(**{**entry, "created_at": datetime.fromisoformat(entry["created_at"])})
+    return ModelVersion(**_instants(entry))
 
 
 def _damaged(source: str, why: str) -> InvalidInput:

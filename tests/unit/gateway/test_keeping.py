@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from bailiwick.gateway.keeping import KeptSnapshots
 from bailiwick.gateway.kept_file import KeptInputs, pack, revision_of, unpack
 from bailiwick.gateway.model import Revision
 from bailiwick.gateway.reloader import Reloader
+from bailiwick.governance.access.model import AccessState, ClientKey, KeySecret, Limits
+from bailiwick.governance.access.table import compile_access
 from bailiwick.registry.model import ModelVersion
 from bailiwick.traffic.model import Holdout, PlacedExperiments
 from bailiwick.traffic.wire import PublishedPlans
@@ -32,6 +35,17 @@ def kept_over(sources: Memory, path: Path, loaded: list[str] | None = None) -> K
     return KeptSnapshots(path, sources, lambda given, previous: made.over(given).compile(previous), {}, load)
 
 
+def access() -> AccessState:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    limits = Limits(requests_per_minute=60)
+    keys = (
+        ClientKey("k1", "shop", "ada", "web", ("cards", "l*"), limits, "bw-abc", now, "cli:ada", expires_at=now),
+        ClientKey("k2", "gone", "ada", "web", (), Limits(), "bw-def", now, "cli:ada", revoked_at=now),
+    )
+    secrets = (KeySecret("k1", "a" * 64), KeySecret("k1", "b" * 64, now), KeySecret("k2", "c" * 64))
+    return AccessState(4, keys, secrets, (("cards", limits),))
+
+
 def inputs() -> KeptInputs:
     domains = {
         "cards": Domain("cards", "Cärds", "a", keywords=("card",), examples=(Example("x", "y"),), fallback="gone"),
@@ -39,10 +53,11 @@ def inputs() -> KeptInputs:
     }
     version = ModelVersion("v1", "cards", "linear", Memory().version("v1").created_at, "0" * 64, 7, card={"labels": 3})
     return KeptInputs(
-        Revision(CatalogueVersion("c", 3), 9, 2),
+        Revision(CatalogueVersion("c", 3), 9, 2, 4),
         CatalogueState(CatalogueVersion("c", 3), DomainSet(domains, "cards")),
         PublishedPlans(9, {"cards": split("cards", 3_000)}, {"cards": (experiment("tone"),)}, Holdout("h", 100)),
         frozenset({"old"}),
+        access(),
         {"v1": version},
         {"detector.json": b"{}\n\n", "member-0/weights": bytes(range(256)), "empty": b""},
     )
@@ -55,6 +70,7 @@ def test_file__written_and_read__the_same() -> None:
     assert found.domains.document.domains == dict(kept.domains.document.domains)
     assert found.domains.document.default_domain == "cards"
     assert (found.revision, found.plans, found.ended) == (kept.revision, kept.plans, kept.ended)
+    assert found.access == kept.access
     assert (found.versions, found.detector) == (kept.versions, kept.detector)
     assert revision_of(data) == kept.revision
 
@@ -95,14 +111,17 @@ def test_kept__restored_without_the_stores__serves_the_same(tmp_path: Path) -> N
 def test_kept__restored_then_changed__everything_is_kept_again(tmp_path: Path) -> None:
     """A model that the restored snapshot has loaded is not asked for again, but its record must not be lost."""
     sources = Memory()
+    sources.let_in = access()
     kept_over(sources, tmp_path / "kept").compile(None)
     second = kept_over(sources, tmp_path / "kept")
     restored = second.restore()
+    assert restored is not None and restored.access == compile_access(access())
     sources.held["cards"] = split("cards", 4_000)
     sources.changed()
     second.compile(restored)
     third = kept_over(sources, tmp_path / "kept").restore()
-    assert third is not None and set(third.served["cards"].backends) == {"v1", "v2"}
+    assert third is not None and third.access == compile_access(access())
+    assert set(third.served["cards"].backends) == {"v1", "v2"}
     assert third.problems == tuple(problem for problem in third.problems if problem.startswith("loans"))
 
 
