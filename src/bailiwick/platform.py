@@ -78,19 +78,26 @@ class Platform:
     Args:
         settings: where things are.
         clock: time for every service.
+        patient: a database that is away is waited for: it is brought forward when it first answers. Otherwise whoever
+            first needs it gets the error.
     """
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, clock: Clock | None = None, *, patient: bool = False) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
+        self._patient = patient
 
     @cached_property
     def database(self) -> Database:
         """The main database, migrated to the newest schema."""
         from bailiwick.storage.migrate import upgrade
 
-        database = Database(self.settings.database)
-        upgrade(database)
+        database = Database(self.settings.database, prepare=upgrade)
+        try:
+            database.prepared()
+        except Unavailable:
+            if not self._patient:
+                raise
         return database
 
     @cached_property

@@ -53,6 +53,13 @@ class Settings(BaseSettings):
         True, description="serve the control plane too; off: the gateway alone, for networks that are not trusted"
     )
     drain_s: float = Field(30.0, ge=0, le=3600, description="how long a stopping server waits for running requests")
+    drain_notice_s: float = Field(
+        2.0, ge=0, le=300, description="how long a busy server that shall stop still accepts, with /readyz saying 503"
+    )
+    max_connections: int = Field(4_096, ge=1, description="connections to a server at the same time; more are refused")
+    head_timeout_s: float = Field(10.0, gt=0, le=600, description="how long a request's head may take to come")
+    body_timeout_s: float = Field(60.0, gt=0, le=3600, description="how long a request's body may take to come")
+    stall_timeout_s: float = Field(60.0, gt=0, le=3600, description="how long a client may leave an answer unread")
     workers: int = Field(0, ge=0, le=256, description="processes for extraction; 0: one per core")
     metrics_interval_s: float = Field(1.0, gt=0, le=60, description="how often observations are written in a batch")
     metrics_queue: int = Field(100_000, ge=1, description="observations that wait in memory at most; more are dropped")

@@ -18,6 +18,7 @@ from bailiwick.gateway.admission.meter import UsageMeter
 from bailiwick.gateway.admission.shared import SharedLimits
 from bailiwick.gateway.app import Gateway
 from bailiwick.gateway.deciding import DecisionObserver
+from bailiwick.gateway.keeping import KeptSnapshots
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.snapshot import Compiler
@@ -36,13 +37,21 @@ class RunningGateway:
         self._pool = UpstreamPool(platform.settings.upstream_client, proxy=proxy.get_secret_value() if proxy else None)
         settings = platform.settings
         compiler = Compiler(sources, self._pool, os.environ, platform.clock)
+        kept = KeptSnapshots(
+            platform.settings.home / "gateway" / "last-snapshot",
+            sources,
+            lambda given, previous: compiler.over(given).compile(previous),
+            os.environ,
+            lambda version: platform.registry.load_registered(version),
+        )
         self._reports = platform.gateway_reports
         self._name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
         self.reloader = Reloader(
             sources.revision,
-            compiler.compile,
+            kept.compile,
             platform.settings.reload_interval_s,
             report=lambda revision: self._reports.say(self._name, revision.traffic),
+            restore=kept.restore,
         )
         self._observers: list[AccessLog | Traces] = []
         if settings.access_log is not None:

@@ -36,6 +36,22 @@ class Revision:
     access: int = 0
     routing: int = 0
 
+    def is_before(self, other: Revision) -> bool:
+        """Whether something in it is older than in the other one. Catalogues of different origin have no order.
+
+        >>> first, second = (Revision(CatalogueVersion("c", 1), number) for number in (1, 2))
+        >>> first.is_before(second), second.is_before(first), first.is_before(first)
+        (True, False, False)
+        """
+        same = self.domains.catalogue == other.domains.catalogue
+        return (
+            (same and self.domains.revision < other.domains.revision)
+            or self.traffic < other.traffic
+            or self.detector < other.detector
+            or self.access < other.access
+            or self.routing < other.routing
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ShadowBackend:

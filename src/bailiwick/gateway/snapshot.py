@@ -43,6 +43,10 @@ class Compiler:
         self._environment = environment
         self._clock = clock
 
+    def over(self, sources: Sources) -> Compiler:
+        """The same compiler over other sources."""
+        return Compiler(sources, self._pool, self._environment, self._clock)
+
     def compile(self, previous: Snapshot | None) -> Snapshot:
         """The newest snapshot. What cannot be loaded is named in ``problems`` and leaves the other domains alone.
 
