@@ -102,13 +102,9 @@ class UsageMeter:
         return here + (elsewhere.get(key, 0) if known_day == day else 0)
 
     async def start(self) -> None:
-        """Learn what was used today, and begin to write.
-
-        Raises:
-            Unavailable: the store is away.
-        """
+        """Learn what was used today, and begin to write. A store that is away holds nobody up: it is learned later."""
         if self._store is not None:
-            await asyncio.to_thread(self._learn, self._store, self.today)
+            await self.flush()
             self._task = asyncio.create_task(self._write_forever())
 
     async def stop(self) -> None:
@@ -128,7 +124,7 @@ class UsageMeter:
         try:
             if rows:
                 await asyncio.to_thread(store.write, self._gateway, rows)
-            if self._has_budgets():
+            if self._has_budgets() or self._elsewhere[0] != day:
                 await asyncio.to_thread(self._learn, store, day)
         except (BailiwickError, SQLAlchemyError, OSError) as error:
             self._changed |= changed
