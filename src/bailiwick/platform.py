@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bailiwick.experiments.keeper import ExperimentKeeper
     from bailiwick.experiments.service import ExperimentService
     from bailiwick.extraction.service import ExtractionService
+    from bailiwick.governance.access.service import AccessService
     from bailiwick.governance.notifications.service import NotificationService
     from bailiwick.governance.transparency import TransparencyLog
     from bailiwick.graph.ports import GraphStore
@@ -57,6 +58,7 @@ _UPKEEP = (
     "metrics_upkeep",
     "notifications_upkeep",
     "audit_upkeep",
+    "access_upkeep",
 )
 """Loops that a server runs; each under a lease of its own, so that none waits for another."""
 
@@ -519,6 +521,20 @@ class Platform:
             delivery=self.delivery,
             traffic=self.traffic,
         )
+
+    @cached_property
+    def access(self) -> AccessService:
+        """Keys of clients of the gateway, and limits."""
+        from bailiwick.governance.access.service import AccessService
+
+        return AccessService(self.database, self.audit, self.clock)
+
+    @cached_property
+    def access_upkeep(self) -> Upkeep:
+        """Merges what keys used on past days in the background once it is started, in one process of many."""
+        from bailiwick.storage.upkeep import Chore, Upkeep
+
+        return Upkeep(self.leases, "access.upkeep", [Chore("merge", self.access.usage.merge, 3600.0)])
 
     def close(self) -> None:
         """Give back every connection that was opened."""

@@ -45,6 +45,13 @@ class Settings(BaseSettings):
     upstream_proxy: SecretStr | None = Field(
         None, description="http://host:3128, an HTTP proxy for every upstream model; needs and chooses aiohttp"
     )
+    keys: Literal["optional", "required"] = Field(
+        "optional",
+        description="required: the gateway answers nobody without a key; optional: a key, if given, must be one",
+    )
+    control_plane: bool = Field(
+        True, description="serve the control plane too; off: the gateway alone, for networks that are not trusted"
+    )
     drain_s: float = Field(30.0, ge=0, le=3600, description="how long a stopping server waits for running requests")
     workers: int = Field(0, ge=0, le=256, description="processes for extraction; 0: one per core")
     metrics_interval_s: float = Field(1.0, gt=0, le=60, description="how often observations are written in a batch")

@@ -40,6 +40,7 @@ _COMMANDS = {
     "route": ("bailiwick.cli.route", "Explain where the gateway sends a query."),
     "backend": ("bailiwick.cli.backends", "Show the servers behind upstream models."),
     "experiment": ("bailiwick.cli.experiment", "Compare versions on live traffic, and ship the better one."),
+    "key": ("bailiwick.cli.key", "Keys of clients of the gateway, limits, and usage."),
     "webhook": ("bailiwick.cli.webhook", "Tell other systems of changes, by signed webhooks."),
     "audit": ("bailiwick.cli.audit", "Show who changed what."),
 }

@@ -9,19 +9,21 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 import typer
 import uvicorn
 
 from bailiwick.api.app import create_api
-from bailiwick.cli.console import out, print_json
+from bailiwick.cli.console import err, out, print_json
 from bailiwick.cli.context import flags
 from bailiwick.errors import InvalidInput, Unavailable
-from bailiwick.gateway.asgi import Receive, Scope, Send
+from bailiwick.gateway.asgi import Receive, Scope, Send, send_json
 from bailiwick.gateway.build import RunningGateway
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
+from bailiwick.settings import Settings
 
 app = typer.Typer(add_completion=False, help="Serve the control plane and the gateway.")
 
@@ -35,7 +37,7 @@ class Server:
         self._platform = platform
         self._running = RunningGateway(platform)
         self._gateway = self._running.app
-        self._api: Any = create_api(platform)
+        self._api: Any = create_api(platform) if platform.settings.control_plane else _nothing_here
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the connection on to its half."""
@@ -58,6 +60,17 @@ class Server:
         """End the background work."""
         await asyncio.to_thread(self._platform.stop_upkeep)
         await self._running.stop()
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    """What stands where the control plane would: nothing, over HTTP."""
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    error = {"message": "there is nothing here", "type": "invalid_request_error", "param": None, "code": "not_found"}
+    await send_json(send, 404, {"error": error})
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -151,20 +164,34 @@ def main(
     bound_host, bound_port = listening.getsockname()[:2]
     base = f"http://[{bound_host}]:{bound_port}" if ":" in bound_host else f"http://{bound_host}:{bound_port}"
     platform = flags(ctx).platform
+    _warn(bound_host, settings)
     try:
-        serve(platform, listening, lambda: _announce(base, as_json=flags(ctx).json))
+        serve(
+            platform, listening, lambda: _announce(base, as_json=flags(ctx).json, control_plane=settings.control_plane)
+        )
     finally:
         listening.close()
         platform.close()
 
 
-def _announce(base: str, *, as_json: bool) -> None:
+def _warn(bound_host: str, settings: Settings) -> None:
+    """Say what stands open to a network."""
+    if ip_address(bound_host.partition("%")[0]).is_loopback:
+        return
+    if settings.keys == "optional":
+        err.print("[yellow]Warning:[/] whoever reaches this address may ask every model: set BAILIWICK_KEYS=required.")
+    if settings.control_plane:
+        err.print("[yellow]Warning:[/] the control plane asks for no key: BAILIWICK_CONTROL_PLANE=false leaves it out.")
+
+
+def _announce(base: str, *, as_json: bool, control_plane: bool) -> None:
     if as_json:
         print_json({"url": base, "openai": f"{base}/v1", "docs": f"{base}/docs"})
     else:
         out.print(f"[bold]Bailiwick[/] serves on {base}", soft_wrap=True)
         out.print(f"  OpenAI-compatible   {base}/v1   (model: a domain, `auto`, or domain@version)", soft_wrap=True)
-        out.print(f"  control plane       {base}/docs", soft_wrap=True)
+        if control_plane:
+            out.print(f"  control plane       {base}/docs", soft_wrap=True)
         out.print(f"  health and metrics  {base}/readyz  {base}/metrics", soft_wrap=True)
         out.print("Try it:", soft_wrap=True)
         message = '{"model": "auto", "messages": [{"role": "user", "content": "Where is my new card?"}]}'

@@ -15,6 +15,7 @@ from bailiwick.errors import (
     PolicyDenied,
     Unavailable,
 )
+from bailiwick.gateway.admission.model import InvalidKey
 
 _STATUS: dict[type[BailiwickError], int] = {
     InvalidInput: 400,
@@ -27,6 +28,8 @@ _STATUS: dict[type[BailiwickError], int] = {
 }
 _TYPES = {
     400: "invalid_request_error",
+    401: "invalid_request_error",
+    403: "invalid_request_error",
     404: "invalid_request_error",
     413: "invalid_request_error",
     429: "rate_limit_error",
@@ -45,6 +48,8 @@ def status_of(error: BailiwickError) -> int:
         return error.status
     if isinstance(error, TooLarge):
         return 413
+    if isinstance(error, InvalidKey):
+        return 401
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from bailiwick.backends.model import Operation, Usage
 from bailiwick.backends.ports import Backend
 from bailiwick.domains.model import CatalogueVersion, Domain
+from bailiwick.governance.access.table import AccessTable
 from bailiwick.routing.model import RoutingTable
 from bailiwick.routing.ports import DomainDetector
 from bailiwick.traffic.enter import CompiledDomain
@@ -24,11 +25,13 @@ class Revision:
         domains: of the catalogue.
         traffic: of all plans.
         detector: of what detection has learned.
+        access: of keys and limits.
     """
 
     domains: CatalogueVersion
     traffic: int
     detector: int = 0
+    access: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Snapshot:
     Args:
         flags: the domain of each experiment that runs here, by the experiment's id.
         ended: ids of the experiments that ran once and do not now.
+        access: who is let in, and how much.
     """
 
     revision: Revision
@@ -83,6 +87,7 @@ class Snapshot:
     problems: tuple[str, ...] = ()
     flags: Mapping[str, str] = field(default_factory=dict)
     ended: frozenset[str] = frozenset()
+    access: AccessTable = field(default_factory=AccessTable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,7 @@ class Finished:
         seconds: from the request's head to the answer's last byte.
         traceparent: the header of W3C Trace Context, where the client sent one.
         body: of the request; observers must keep none of its text.
+        key: the id of the client's key; empty without one.
     """
 
     request_id: str
@@ -147,6 +153,7 @@ class Finished:
     completion_tokens: int | None
     traceparent: bytes
     body: Mapping[str, Any] = field(repr=False)
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from bailiwick.domains.catalogue import Catalogue
 from bailiwick.gateway.model import Revision
+from bailiwick.governance.access.model import AccessState
 from bailiwick.metrics.exposures import Exposure
 from bailiwick.metrics.model import Feedback
 from bailiwick.metrics.prometheus import Family
@@ -36,6 +37,10 @@ class Sources(Protocol):
 
     def experiments(self) -> PlacedExperiments:
         """The experiments that run, who takes part in none, and what has ended."""
+        ...
+
+    def access(self) -> AccessState:
+        """Keys and limits."""
         ...
 
     def version(self, version: str) -> ModelVersion:

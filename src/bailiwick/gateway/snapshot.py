@@ -16,6 +16,7 @@ from bailiwick.errors import BailiwickError, Conflict, InvalidInput, NotFound, U
 from bailiwick.gateway.model import Revision, Served, ShadowBackend, Snapshot
 from bailiwick.gateway.parameters import check_arm
 from bailiwick.gateway.ports import Sources
+from bailiwick.governance.access.table import AccessTable, compile_access
 from bailiwick.routing.model import RoutingTable
 from bailiwick.routing.ports import DomainDetector
 from bailiwick.traffic.enter import compile_domain
@@ -72,7 +73,8 @@ class Compiler:
         problems += tuple(f"{name}: {problem}" for name, entry in served.items() for problem in entry.problems)
         problems += tuple(f"{name}: {entry.shadow_problem}" for name, entry in served.items() if entry.shadow_problem)
         flags = {flag: name for name, entry in served.items() for flag in entry.experiments.experiments}
-        return Snapshot(revision, served, table, detector, self._clock.now(), problems, flags, placed.ended)
+        access = self._access(previous, revision)
+        return Snapshot(revision, served, table, detector, self._clock.now(), problems, flags, placed.ended, access)
 
     def pinned(self, domain: Domain, version: str) -> Backend:
         """A backend for one version, whether or not it is in a plan.
@@ -96,6 +98,12 @@ class Compiler:
             if (before.domains, before.detector) == (revision.domains, revision.detector):
                 return previous.detector
         return self._sources.detector(catalogue)
+
+    def _access(self, previous: Snapshot | None, revision: Revision) -> AccessTable:
+        """The previous table while no key and no limit has changed."""
+        if previous is not None and previous.revision.access == revision.access:
+            return previous.access
+        return compile_access(self._sources.access())
 
     def _serve(self, domain: Domain, plan: TrafficPlan | None, before: Served | None) -> Served:
         try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from bailiwick.detection.service import DomainsFrom
 from bailiwick.domains.catalogue import Catalogue
 from bailiwick.gateway.model import Revision
+from bailiwick.governance.access.model import AccessState
 from bailiwick.models.ports import FittedModel
 from bailiwick.platform import Platform
 from bailiwick.registry.model import ModelVersion
@@ -24,7 +25,13 @@ class PlatformSources:
         """The newest revision; also lets the watch of the domains look."""
         watch = self._platform.domain_watch
         watch.step()
-        return Revision(watch.current.version, self._platform.traffic.revision(), self._platform.detection.revision())
+        platform = self._platform
+        return Revision(
+            watch.current.version,
+            platform.traffic.revision(),
+            platform.detection.revision(),
+            access=platform.access.revision(),
+        )
 
     def catalogue(self) -> Catalogue:
         """The domains that the watch saw last."""
@@ -37,6 +44,10 @@ class PlatformSources:
     def experiments(self) -> PlacedExperiments:
         """The experiments that run, the holdout, and what has ended."""
         return self._platform.traffic.placements()
+
+    def access(self) -> AccessState:
+        """Keys and limits."""
+        return self._platform.access.state()
 
     def version(self, version: str) -> ModelVersion:
         """A registered version."""
