@@ -96,15 +96,21 @@ def verify_trail(
     for source, count in disagreeing.items():
         if count > 1:
             findings.add(f"nor are those of {count - 1} later heads in {source}")
-    longest: dict[str, int] = {}
-    for size in trusted.keys() - {0}:
-        for sourced in trusted[size]:
-            longest[sourced.source] = max(size, longest.get(sourced.source, 0))
-    for source, size in longest.items():
-        findings.add(f"a head of {size} entries stands in {source}, but only {tree.size} are left")
+    _check_length(trusted, tree.size, findings)
     if tree_size is not None and tree_size != tree.size:
         findings.add(f"the tree was {tree_size} entries long, {tree.size} are left")
     return Verification(tree.size, waiting, agreeing, anchored, findings.told())
+
+
+def _check_length(beyond: Mapping[int, Sequence[SourcedHead]], size: int, findings: _Findings) -> None:
+    """Of each source the longest head that no entry reaches."""
+    longest: dict[str, int] = {}
+    for signed, heads in beyond.items():
+        for sourced in heads:
+            longest[sourced.source] = max(signed, longest.get(sourced.source, 0))
+    for source, signed in sorted(longest.items()):
+        if signed:
+            findings.add(f"a head of {signed} entries stands in {source}, but only {size} are left")
 
 
 def _check_entry(row: Mapping[str, Any], expected: int, findings: _Findings) -> None:
