@@ -1,8 +1,12 @@
-"""Answers what was observed: rollups over spans, trends, comparisons, feedback. Writes nothing."""
+"""Answers what was observed: rollups over spans, trends, comparisons, feedback. Writes nothing.
+
+A metric is read from its observations; one that was never observed, such as ``correct``, from feedback, by when that
+was given.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -73,7 +77,7 @@ class MetricReader:
         Raises:
             InvalidInput: ``since`` is not before ``until``.
         """
-        found = self._covering(domain, since, until, metric=metric, version=version, arm=arm)
+        found = self._measured(domain, metric, since, until, version=version, arm=arm)
         return Rollup.merged(point.rollup for point in found)
 
     def series(
@@ -107,17 +111,22 @@ class MetricReader:
         since = resolution.floor(since)
         found = self._covering(domain, since, until, coarsest=resolution, metric=metric, version=version, arm=arm)
         grouped: dict[SeriesKey, list[Rollup]] = {}
+        if not found:
+            found = self._judged(domain, metric, since, until, floor=resolution.floor, version=version, arm=arm)
         for point in found:
             key = replace(point.key, minute=resolution.floor(point.key.minute))
             grouped.setdefault(key, []).append(point.rollup)
         return [Point(key, Rollup.merged(rollups)) for key, rollups in grouped.items()]
 
     def summary(
-        self, domain: str, since: datetime | None = None, until: datetime | None = None
+        self, domain: str, since: datetime | None = None, until: datetime | None = None, *, by_arm: bool = True
     ) -> Sequence[MetricSummary]:
-        """Every metric of every version, by default over the last hour."""
+        """Every metric of every version, by default over the last hour; ``by_arm``: of each arm by itself."""
         since, until = self._span(since, until)
-        return summarise(self._covering(domain, since, until))
+        found = self._covering(domain, since, until)
+        if not by_arm:
+            found = [replace(point, key=replace(point.key, arm="")) for point in found]
+        return summarise(found)
 
     def shadow_summary(
         self, domain: str, version: str, since: datetime | None = None, until: datetime | None = None
@@ -125,6 +134,36 @@ class MetricReader:
         """What a version showed while it answered in the shadow, by default over the last hour."""
         since, until = self._span(since, until)
         return summarise(self._covering(domain, since, until, version=version, arm=SHADOW_ARM))
+
+    def _measured(
+        self,
+        domain: str,
+        metric: str,
+        since: datetime,
+        until: datetime,
+        *,
+        version: str | None = None,
+        arm: str | None = None,
+    ) -> Sequence[Point]:
+        """Observations of a metric; where there are none, what feedback says. Never both: they may be the same."""
+        found = self._covering(domain, since, until, metric=metric, version=version, arm=arm)
+        return found or self._judged(domain, metric, since, until, version=version, arm=arm)
+
+    def _judged(
+        self,
+        domain: str,
+        metric: str,
+        since: datetime,
+        until: datetime,
+        *,
+        floor: Callable[[datetime], datetime] | None = None,
+        version: str | None = None,
+        arm: str | None = None,
+    ) -> Sequence[Point]:
+        with self._database.read() as connection:
+            return store.feedback_points(
+                connection, domain, metric, since, until, floor=floor, version=version, arm=arm
+            )
 
     def _covering(
         self,
@@ -193,7 +232,7 @@ class MetricReader:
             InvalidInput: ``since`` is not before ``until``.
         """
         found: dict[str, list[Rollup]] = {}
-        for point in self._covering(domain, since, until, metric=metric):
+        for point in self._measured(domain, metric, since, until):
             found.setdefault(point.key.version, []).append(point.rollup)
         return {version: Rollup.merged(rollups) for version, rollups in sorted(found.items())}
 
