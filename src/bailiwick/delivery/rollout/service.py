@@ -286,6 +286,7 @@ class RolloutService:
                     f"the rollout {known!r} is over: {rollout.state.value}, {rollout.reason}",
                     what="rollout",
                     requested=known,
+                    remedy=f"to take out what serves now: `bailiwick rollback {rollout.domain}`",
                 )
             if expected is not None and rollout.row_version != expected:
                 raise Conflict(
