@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from bailiwick.backends.model import Operation
-from bailiwick.errors import BailiwickError, Unavailable
+from bailiwick.errors import BailiwickError
 from bailiwick.gateway.admission.door import Door
 from bailiwick.gateway.admission.headers import limit_headers, refusal_headers
 from bailiwick.gateway.admission.model import Ticket
@@ -32,7 +32,7 @@ from bailiwick.gateway.asgi import (
     unless_client_leaves,
 )
 from bailiwick.gateway.evaluations import FLAGS, Evaluations
-from bailiwick.gateway.faults import error_body, status_of
+from bailiwick.gateway.faults import error_body, retry_headers, status_of
 from bailiwick.gateway.listing import MODEL, Listing, send_error
 from bailiwick.gateway.model import Finished, Meter, ModelRequest, ShadowBackend
 from bailiwick.gateway.participants import Asker
@@ -88,6 +88,7 @@ class Gateway:
         self._more_families = more_families
         self.telemetry = Telemetry()
         self.shadows = Shadows(recorder)
+        self.draining = False
         self._observers = (self.telemetry.finish, *observers)
         self._door = door or Door()
         self._evaluations = Evaluations(reloader, recorder, self.telemetry, max_body_bytes, self._door.identify)
@@ -215,8 +216,8 @@ class Gateway:
         await send_json(send, 200, {"status": "ok"})
 
     async def _readiness(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        if not self._reloader.ready:
-            await send_json(send, 503, {"status": "starting"})
+        if not self._reloader.ready or self.draining:
+            await send_json(send, 503, {"status": "draining" if self.draining else "starting"})
             return
         snapshot, stale = self._reloader.snapshot, self._reloader.stale
         document = {
@@ -302,10 +303,7 @@ class _Exchange:
             self.status = status
             await self.send({"type": "http.response.body", "body": b"data: " + document + b"\n\n"})
             return
-        headers = [JSON_TYPE, *refusal_headers(error)]
-        if type(error) is Unavailable:
-            headers.append((b"x-should-retry", b"false"))
-        await self.respond(status, document, *headers)
+        await self.respond(status, document, JSON_TYPE, *refusal_headers(error), *retry_headers(error))
 
     async def fail_unexpectedly(self) -> None:
         """Send an error that gives nothing away."""
@@ -331,6 +329,7 @@ class _Exchange:
             traceparent=self.headers.get(b"traceparent", b""),
             body=request.body if request else _NO_BODY,
             key=self.key.id if self.key else "",
+            decision=asked.targets[0].route.decision if asked else None,
         )
 
     def _named(self) -> list[tuple[bytes, bytes]]:

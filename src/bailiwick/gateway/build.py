@@ -17,6 +17,8 @@ from bailiwick.gateway.admission.door import Door
 from bailiwick.gateway.admission.meter import UsageMeter
 from bailiwick.gateway.admission.shared import SharedLimits
 from bailiwick.gateway.app import Gateway
+from bailiwick.gateway.deciding import DecisionObserver
+from bailiwick.gateway.keeping import KeptSnapshots
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.snapshot import Compiler
@@ -35,13 +37,21 @@ class RunningGateway:
         self._pool = UpstreamPool(platform.settings.upstream_client, proxy=proxy.get_secret_value() if proxy else None)
         settings = platform.settings
         compiler = Compiler(sources, self._pool, os.environ, platform.clock)
+        kept = KeptSnapshots(
+            platform.settings.home / "gateway" / "last-snapshot",
+            sources,
+            lambda given, previous: compiler.over(given).compile(previous),
+            os.environ,
+            lambda version: platform.registry.load_registered(version),
+        )
         self._reports = platform.gateway_reports
         self._name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
         self.reloader = Reloader(
             sources.revision,
-            compiler.compile,
+            kept.compile,
             platform.settings.reload_interval_s,
             report=lambda revision: self._reports.say(self._name, revision.traffic),
+            restore=kept.restore,
         )
         self._observers: list[AccessLog | Traces] = []
         if settings.access_log is not None:
@@ -54,9 +64,13 @@ class RunningGateway:
             Pins(compiler),
             platform.metrics,
             max_body_bytes=platform.settings.max_body_bytes,
-            more_families=lambda: [*platform.gauges(), *upstream_families(self._pool)],
+            more_families=lambda: [
+                *platform.gauges(),
+                *upstream_families(self._pool),
+                *platform.routing_log.families(),
+            ],
             upstreams=lambda: upstreams_document(self._pool),
-            observers=self._observers,
+            observers=[*self._observers, DecisionObserver(platform.routing_log, platform.clock)],
             door=self._door,
         )
 
