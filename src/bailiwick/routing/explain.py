@@ -90,7 +90,8 @@ class Explainer:
         else:
             route, reason = found, found.reason
         if route is not None and route.domain not in table.ready and not list(stand_ins(route.domain, table)):
-            route, reason = None, f"{route.domain!r} cannot answer now, and it has no fallback that can"
+            reason = f"{route.domain!r} cannot answer now, and it has no fallback that can"
+            route = None
         document: dict[str, Any] = {
             **_route(route, reason, table),
             "mode": published.mode.value,
