@@ -94,13 +94,12 @@ class UsageMeter:
         return here + (elsewhere.get(key, 0) if known_day == day else 0)
 
     async def start(self) -> None:
-        """Learn what was used today, and begin to write.
-
-        Raises:
-            Unavailable: the store is away.
-        """
+        """Learn what was used today, and begin to write. While the store is away budgets count what is used here."""
         if self._store is not None:
-            await asyncio.to_thread(self._learn, self._store, self.today)
+            try:
+                await asyncio.to_thread(self._learn, self._store, self.today)
+            except (BailiwickError, SQLAlchemyError, OSError) as error:
+                _log.warning("what keys used today is not known until the database answers: %s", error)
             self._task = asyncio.create_task(self._write_forever())
 
     async def stop(self) -> None:
