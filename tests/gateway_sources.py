@@ -20,6 +20,7 @@ from bailiwick.gateway.snapshot import Compiler
 from bailiwick.governance.access.model import AccessState
 from bailiwick.models.model import ModelCard
 from bailiwick.registry.model import ModelVersion
+from bailiwick.routing.runtime import Published
 from bailiwick.traffic.model import SLOTS, PlacedExperiments, SlotRange, TrafficPlan
 from bailiwick.traffic.weights import whole
 
@@ -85,6 +86,9 @@ class Memory:
 
     def detector(self, _catalogue: Catalogue) -> None:
         self.detectors += 1
+
+    def routing(self) -> Published:
+        return Published()
 
 
 def compiler(sources: Memory) -> Compiler:

@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.model import ModelVersion
     from bailiwick.registry.service import RegistryService
+    from bailiwick.routing.explain import Explainer
+    from bailiwick.routing.log import DecisionLog
+    from bailiwick.routing.model import RoutingTable
+    from bailiwick.routing.service import RoutingService
     from bailiwick.storage.upkeep import Upkeep
     from bailiwick.traffic.gateway_reports import GatewayReports
     from bailiwick.traffic.service import TrafficService
@@ -56,6 +60,7 @@ _UPKEEP = (
     "delivery_watch",
     "experiments_upkeep",
     "metrics_upkeep",
+    "routing_upkeep",
     "notifications_upkeep",
     "audit_upkeep",
     "access_upkeep",
@@ -543,9 +548,68 @@ class Platform:
 
         return Upkeep(self.leases, "access.upkeep", [Chore("merge", self.access.usage.merge, 3600.0)])
 
+    @cached_property
+    def routing(self) -> RoutingService:
+        """Rules, learning and the log of decisions of routing."""
+        from bailiwick.metrics.judgements import Judgements
+        from bailiwick.routing.knobs import knobs_of_settings
+        from bailiwick.routing.model import Mode
+        from bailiwick.routing.service import RoutingService
+
+        settings = self.settings
+        return RoutingService(
+            self.database,
+            self.audit,
+            self.clock,
+            Judgements(self.database),
+            knobs=knobs_of_settings(settings),
+            mode=Mode(settings.routing_mode),
+            table=self.routing_table,
+            kept=timedelta(days=settings.routing_kept_days),
+        )
+
+    def routing_table(self) -> RoutingTable:
+        """The domains as routing sees them; one can answer when it is deployed, or served elsewhere."""
+        from bailiwick.routing.model import RoutingTable
+
+        catalogue, plans = self._domains_now().catalogue, self.traffic.plans()
+        domains = catalogue.domains
+        return RoutingTable(
+            known=frozenset(domains),
+            ready=frozenset(name for name, each in domains.items() if name in plans or each.backend.kind != "local"),
+            fallbacks={name: each.fallback for name, each in domains.items() if each.fallback},
+            default=catalogue.default_domain,
+        )
+
+    @cached_property
+    def routing_log(self) -> DecisionLog:
+        """Where this process's decisions of routing go."""
+        from bailiwick.routing.log import DecisionLog
+
+        return DecisionLog(
+            lambda decisions: self.routing.write(decisions),
+            capacity=self.settings.routing_queue,
+            interval_s=self.settings.metrics_interval_s,
+        )
+
+    @cached_property
+    def routing_upkeep(self) -> Upkeep:
+        """Learns from feedback in the background once it is started, in one process of many."""
+        from bailiwick.storage.upkeep import Chore, Upkeep
+
+        chore = Chore("learn", lambda: self.routing.step(), self.settings.routing_update_interval_s)
+        return Upkeep(self.leases, "routing.upkeep", [chore])
+
+    @cached_property
+    def routing_explainer(self) -> Explainer:
+        """Says where a query would go, and why."""
+        from bailiwick.routing.explain import Explainer
+
+        return Explainer(self.routing, self.traffic, lambda: self.detection.current(), self.routing_table)
+
     def close(self) -> None:
         """Give back every connection that was opened."""
         self.stop_upkeep()
-        for name in ("notifications", "domain_watch", "metrics", "graph", "cache", "database"):
+        for name in ("notifications", "domain_watch", "routing_log", "metrics", "graph", "cache", "database"):
             if name in self.__dict__:
                 self.__dict__[name].close()

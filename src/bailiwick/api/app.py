@@ -52,6 +52,7 @@ _ROUTERS = [
     "bailiwick.api.experiments",
     "bailiwick.api.holdout",
     "bailiwick.api.keys",
+    "bailiwick.api.routing",
 ]
 
 LARGER_BODIES = {"/v1/datasets/": 64 << 20, "/v1/domains/import": 64 << 20}

@@ -329,6 +329,7 @@ class _Exchange:
             traceparent=self.headers.get(b"traceparent", b""),
             body=request.body if request else _NO_BODY,
             key=self.key.id if self.key else "",
+            decision=asked.targets[0].route.decision if asked else None,
         )
 
     def _named(self) -> list[tuple[bytes, bytes]]:

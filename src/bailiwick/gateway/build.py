@@ -17,6 +17,7 @@ from bailiwick.gateway.admission.door import Door
 from bailiwick.gateway.admission.meter import UsageMeter
 from bailiwick.gateway.admission.shared import SharedLimits
 from bailiwick.gateway.app import Gateway
+from bailiwick.gateway.deciding import DecisionObserver
 from bailiwick.gateway.keeping import KeptSnapshots
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
@@ -63,9 +64,13 @@ class RunningGateway:
             Pins(compiler),
             platform.metrics,
             max_body_bytes=platform.settings.max_body_bytes,
-            more_families=lambda: [*platform.gauges(), *upstream_families(self._pool)],
+            more_families=lambda: [
+                *platform.gauges(),
+                *upstream_families(self._pool),
+                *platform.routing_log.families(),
+            ],
             upstreams=lambda: upstreams_document(self._pool),
-            observers=self._observers,
+            observers=[*self._observers, DecisionObserver(platform.routing_log, platform.clock)],
             door=self._door,
         )
 

@@ -20,6 +20,7 @@ from bailiwick.governance.access.model import AccessState
 from bailiwick.models.ports import FittedModel
 from bailiwick.registry.model import ModelVersion
 from bailiwick.routing.ports import DomainDetector
+from bailiwick.routing.runtime import Published
 from bailiwick.traffic.model import PlacedExperiments, TrafficPlan
 from bailiwick.traffic.wire import PublishedPlans
 
@@ -67,6 +68,11 @@ class RememberingSources:
         found = self._given["access"] = self._sources.access()
         return found
 
+    def routing(self) -> Published:
+        """See `Sources.routing`."""
+        found = self._given["routing"] = self._sources.routing()
+        return found
+
     def version(self, version: str) -> ModelVersion:
         """See `Sources.version`."""
         found = self._versions[version] = self._sources.version(version)
@@ -84,6 +90,7 @@ class RememberingSources:
         """Take what was kept as if it had been given: what a snapshot has already is not asked for again."""
         self._versions.update(kept.versions)
         self._given["access"] = kept.access
+        self._given["routing"] = kept.routing
 
     def inputs(self, snapshot: Snapshot) -> KeptInputs:
         """What a snapshot that was just compiled was made from; versions that it does not name are forgotten."""
@@ -104,6 +111,7 @@ class RememberingSources:
             self._given["access"],
             dict(self._versions),
             self._learned(snapshot.detector),
+            self._given["routing"],
         )
 
     def _learned(self, detector: DomainDetector | None) -> dict[str, bytes]:
@@ -146,6 +154,10 @@ class KeptSources:
     def access(self) -> AccessState:
         """See `Sources.access`."""
         return self._kept.access
+
+    def routing(self) -> Published:
+        """See `Sources.routing`."""
+        return self._kept.routing
 
     def version(self, version: str) -> ModelVersion:
         """See `Sources.version`."""

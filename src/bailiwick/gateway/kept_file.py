@@ -20,6 +20,8 @@ from bailiwick.errors import InvalidInput
 from bailiwick.gateway.model import Revision
 from bailiwick.governance.access.model import AccessState, ClientKey, KeySecret, Limits
 from bailiwick.registry.model import ModelVersion
+from bailiwick.routing.published import parse_published, published_document
+from bailiwick.routing.runtime import Published
 from bailiwick.traffic.wire import PublishedPlans, dump_plans, load_plans
 
 FORMAT = 1
@@ -37,6 +39,7 @@ class KeptInputs:
         access: keys by their digests, and limits: nobody gets in, or gets more, because the database is away.
         versions: every version that is served, by its id.
         detector: the files of what detection has learned; empty: nothing.
+        routing: rules, mode and policy.
     """
 
     revision: Revision
@@ -46,6 +49,7 @@ class KeptInputs:
     access: AccessState = field(default_factory=lambda: AccessState(0))
     versions: Mapping[str, ModelVersion] = field(default_factory=dict)
     detector: Mapping[str, bytes] = field(default_factory=dict)
+    routing: Published = field(default_factory=Published)
 
 
 def pack(kept: KeptInputs) -> bytes:
@@ -55,13 +59,14 @@ def pack(kept: KeptInputs) -> bytes:
         "format": FORMAT,
         "revision": [
             *(catalogue.catalogue, catalogue.revision),
-            *(kept.revision.traffic, kept.revision.detector, kept.revision.access),
+            *(kept.revision.traffic, kept.revision.detector, kept.revision.access, kept.revision.routing),
         ],
         "domains": document_json(kept.domains.document),
         "plans": orjson.loads(dump_plans(kept.plans)),
         "ended": sorted(kept.ended),
         "access": asdict(kept.access),
         "versions": [asdict(version) for version in kept.versions.values()],
+        "routing": published_document(kept.routing),
         "detector": {name: len(content) for name, content in kept.detector.items()},
     }
     # Keys are text in all of it; NaN cannot be in any of it.
@@ -97,6 +102,7 @@ def unpack(data: bytes, *, source: str) -> KeptInputs:
             _access(head["access"]),
             {version.id: version for version in versions},
             detector,
+            parse_published(head["routing"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(source, repr(error)) from error
@@ -114,8 +120,9 @@ def _head(data: bytes, *, source: str) -> tuple[dict[str, Any], bytes]:
 
 
 def _revision(head: dict[str, Any]) -> Revision:
-    catalogue, number, traffic, detector, access = head["revision"]
-    return Revision(CatalogueVersion(str(catalogue), int(number)), int(traffic), int(detector), int(access))
+    catalogue, number, *counts = head["revision"]
+    traffic, detector, access, routing = map(int, counts)
+    return Revision(CatalogueVersion(str(catalogue), int(number)), traffic, detector, access, routing)
 
 
 def _access(entry: dict[str, Any]) -> AccessState:

@@ -11,8 +11,9 @@ from bailiwick.backends.model import Operation, Usage
 from bailiwick.backends.ports import Backend
 from bailiwick.domains.model import CatalogueVersion, Domain
 from bailiwick.governance.access.table import AccessTable
-from bailiwick.routing.model import RoutingTable
+from bailiwick.routing.model import Decision, RoutingTable
 from bailiwick.routing.ports import DomainDetector
+from bailiwick.routing.runtime import Router
 from bailiwick.traffic.enter import CompiledDomain
 from bailiwick.traffic.model import Shadow, TrafficPlan
 
@@ -26,12 +27,14 @@ class Revision:
         traffic: of all plans.
         detector: of what detection has learned.
         access: of keys and limits.
+        routing: of rules, mode and policy.
     """
 
     domains: CatalogueVersion
     traffic: int
     detector: int = 0
     access: int = 0
+    routing: int = 0
 
     def is_before(self, other: Revision) -> bool:
         """Whether something in it is older than in the other one. Catalogues of different origin have no order.
@@ -46,6 +49,7 @@ class Revision:
             or self.traffic < other.traffic
             or self.detector < other.detector
             or self.access < other.access
+            or self.routing < other.routing
         )
 
 
@@ -92,6 +96,7 @@ class Snapshot:
         flags: the domain of each experiment that runs here, by the experiment's id.
         ended: ids of the experiments that ran once and do not now.
         access: who is let in, and how much.
+        router: rules and learning; None where there is nothing but detection.
     """
 
     revision: Revision
@@ -103,6 +108,7 @@ class Snapshot:
     flags: Mapping[str, str] = field(default_factory=dict)
     ended: frozenset[str] = frozenset()
     access: AccessTable = field(default_factory=AccessTable)
+    router: Router | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,7 @@ class Finished:
         traceparent: the header of W3C Trace Context, where the client sent one.
         body: of the request; observers must keep none of its text.
         key: the id of the client's key; empty without one.
+        decision: of routing, where there is one to be logged.
     """
 
     request_id: str
@@ -169,6 +176,7 @@ class Finished:
     traceparent: bytes
     body: Mapping[str, Any] = field(repr=False)
     key: str = ""
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)

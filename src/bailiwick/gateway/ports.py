@@ -14,6 +14,7 @@ from bailiwick.metrics.prometheus import Family
 from bailiwick.models.ports import FittedModel
 from bailiwick.registry.model import ModelVersion
 from bailiwick.routing.ports import DomainDetector
+from bailiwick.routing.runtime import Published
 from bailiwick.traffic.model import PlacedExperiments, TrafficPlan
 
 
@@ -62,6 +63,10 @@ class Sources(Protocol):
 
     def detector(self, catalogue: Catalogue) -> DomainDetector | None:
         """The detector over these domains, or None where nothing can be detected yet."""
+        ...
+
+    def routing(self) -> Published:
+        """Rules, mode and policy of routing."""
         ...
 
 

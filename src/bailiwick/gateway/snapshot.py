@@ -19,6 +19,7 @@ from bailiwick.gateway.ports import Sources
 from bailiwick.governance.access.table import AccessTable, compile_access
 from bailiwick.routing.model import RoutingTable
 from bailiwick.routing.ports import DomainDetector
+from bailiwick.routing.runtime import Router
 from bailiwick.traffic.enter import compile_domain
 from bailiwick.traffic.model import ExperimentPlan, PlacedExperiments, TrafficPlan
 
@@ -77,8 +78,18 @@ class Compiler:
         problems += tuple(f"{name}: {problem}" for name, entry in served.items() for problem in entry.problems)
         problems += tuple(f"{name}: {entry.shadow_problem}" for name, entry in served.items() if entry.shadow_problem)
         flags = {flag: name for name, entry in served.items() for flag in entry.experiments.experiments}
-        access = self._access(previous, revision)
-        return Snapshot(revision, served, table, detector, self._clock.now(), problems, flags, placed.ended, access)
+        return Snapshot(
+            revision,
+            served,
+            table,
+            detector,
+            self._clock.now(),
+            problems,
+            flags,
+            placed.ended,
+            access=self._access(previous, revision),
+            router=self._router(previous, revision),
+        )
 
     def pinned(self, domain: Domain, version: str) -> Backend:
         """A backend for one version, whether or not it is in a plan.
@@ -94,6 +105,14 @@ class Compiler:
             return self._backend(domain, version)
         except (NotFound, InvalidInput, Conflict) as error:  # not the client's fault
             raise Unavailable(f"{version!r} cannot be loaded: {error.message}", what="model") from error
+
+    def _router(self, previous: Snapshot | None, revision: Revision) -> Router | None:
+        """Rules and learning; conversations go on as they were."""
+        before = None if previous is None else previous.router
+        if previous is not None and previous.revision.routing == revision.routing:
+            return before
+        published = self._sources.routing()
+        return None if published.idle else Router(published, before.conversations if before else None)
 
     def _detector(self, previous: Snapshot | None, revision: Revision, catalogue: Catalogue) -> DomainDetector | None:
         """The previous detector while neither the domains nor what was learned of them has changed."""

@@ -12,6 +12,7 @@ from bailiwick.models.ports import FittedModel
 from bailiwick.platform import Platform
 from bailiwick.registry.model import ModelVersion
 from bailiwick.routing.ports import DomainDetector
+from bailiwick.routing.runtime import Published
 from bailiwick.traffic.model import PlacedExperiments, TrafficPlan
 
 
@@ -31,6 +32,7 @@ class PlatformSources:
             platform.traffic.revision(),
             platform.detection.revision(),
             access=platform.access.revision(),
+            routing=platform.routing.revision(),
         )
 
     def catalogue(self) -> Catalogue:
@@ -60,3 +62,7 @@ class PlatformSources:
     def detector(self, catalogue: Catalogue) -> DomainDetector | None:
         """Keywords, and what detection has learned from examples."""
         return self._platform.detection.current(DomainsFrom(catalogue))
+
+    def routing(self) -> Published:
+        """Rules, mode and policy of routing."""
+        return self._platform.routing.published()

@@ -87,6 +87,7 @@ feedback = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("pending", Boolean, nullable=False, server_default=true()),
     Index("ix_feedback_domain", "domain", "at"),
+    Index("ix_feedback_at", "at"),
     Index("ix_feedback_joined", "joined"),
     Index("ix_feedback_pending", "request_id", sqlite_where=text("pending"), postgresql_where=text("pending")),
 )

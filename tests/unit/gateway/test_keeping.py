@@ -21,6 +21,11 @@ from bailiwick.gateway.reloader import Reloader
 from bailiwick.governance.access.model import AccessState, ClientKey, KeySecret, Limits
 from bailiwick.governance.access.table import compile_access
 from bailiwick.registry.model import ModelVersion
+from bailiwick.routing.model import Mode
+from bailiwick.routing.policy import Policy
+from bailiwick.routing.published import published_document
+from bailiwick.routing.rules import Rule, RuleBook
+from bailiwick.routing.runtime import Published
 from bailiwick.traffic.model import Holdout, PlacedExperiments
 from bailiwick.traffic.wire import PublishedPlans
 
@@ -53,13 +58,20 @@ def inputs() -> KeptInputs:
     }
     version = ModelVersion("v1", "cards", "linear", Memory().version("v1").created_at, "0" * 64, 7, card={"labels": 3})
     return KeptInputs(
-        Revision(CatalogueVersion("c", 3), 9, 2, 4),
+        Revision(CatalogueVersion("c", 3), 9, 2, 4, 5),
         CatalogueState(CatalogueVersion("c", 3), DomainSet(domains, "cards")),
         PublishedPlans(9, {"cards": split("cards", 3_000)}, {"cards": (experiment("tone"),)}, Holdout("h", 100)),
         frozenset({"old"}),
         access(),
         {"v1": version},
         {"detector.json": b"{}\n\n", "member-0/weights": bytes(range(256)), "empty": b""},
+        Published(
+            5,
+            Mode.SHADOW,
+            RuleBook([Rule("orders", "cards", 7, ("order",), "#[0-9]+")]),
+            Policy(means={"cards|*": {"cards": (3.0, 0.5), "loans": (1.0, 0.0)}}, decisions=4),
+            2,
+        ),
     )
 
 
@@ -72,6 +84,8 @@ def test_file__written_and_read__the_same() -> None:
     assert (found.revision, found.plans, found.ended) == (kept.revision, kept.plans, kept.ended)
     assert found.access == kept.access
     assert (found.versions, found.detector) == (kept.versions, kept.detector)
+    assert published_document(found.routing) == published_document(kept.routing)
+    assert found.routing.policy == kept.routing.policy
     assert revision_of(data) == kept.revision
 
 
