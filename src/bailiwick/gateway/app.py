@@ -31,7 +31,8 @@ from bailiwick.gateway.asgi import (
 )
 from bailiwick.gateway.evaluations import FLAGS, Evaluations
 from bailiwick.gateway.faults import error_body, status_of
-from bailiwick.gateway.model import Finished, Meter, ModelRequest, Served, ShadowBackend
+from bailiwick.gateway.limits import limits_of
+from bailiwick.gateway.model import FeedbackRequest, Finished, Meter, ModelRequest, Served, ShadowBackend
 from bailiwick.gateway.participants import Asker
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
@@ -41,6 +42,7 @@ from bailiwick.gateway.shadowing import MAX_BYTES, Shadows
 from bailiwick.gateway.targets import Target
 from bailiwick.gateway.telemetry import Telemetry, gauge
 from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, render
+from bailiwick.models.ensemble.selection import NO_LIMITS
 from bailiwick.routing.model import AUTO
 from bailiwick.traffic.model import Assignment
 
@@ -64,6 +66,7 @@ class Gateway:
         more_families: what else ``/metrics`` shows.
         upstreams: what ``/v1/backends`` shows: each replica of each upstream.
         observers: told of every finished request for a model; they must not wait.
+        on_feedback: told of feedback once it is stored.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Gateway:
         more_families: Callable[[], Sequence[Family]] = tuple,
         upstreams: Callable[[], list[dict[str, Any]]] = list,
         observers: Sequence[Callable[[Finished], None]] = (),
+        on_feedback: Callable[[FeedbackRequest], None] | None = None,
     ) -> None:
         self._reloader = reloader
         self._answering = Answering(pins, recorder)
@@ -83,6 +87,7 @@ class Gateway:
         self._max_body_bytes = max_body_bytes
         self._more_families = more_families
         self._upstreams = upstreams
+        self._on_feedback = on_feedback
         self.telemetry = Telemetry()
         self.shadows = Shadows(recorder)
         self._observers = (self.telemetry.finish, *observers)
@@ -152,6 +157,8 @@ class Gateway:
         asked = await self._answering.ask(request, self._reloader.snapshot, exchange.request_id, unit, asker)
         if (timeout_s := timeout_of(exchange.headers)) is not None:
             asked = replace(asked, ends_s=exchange.started + timeout_s)
+        if (limits := limits_of(exchange.headers)) is not NO_LIMITS:
+            asked = replace(asked, limits=limits)
         exchange.asked = asked
         work = self._stream(exchange, asked) if request.stream else self._whole(exchange, asked)
         if asked.targets[0].backend.in_process:
@@ -193,6 +200,8 @@ class Gateway:
             status = status_of(error)
             await send_json(send, status, error_body(error, status))
             return
+        if self._on_feedback is not None:
+            self._on_feedback(asked)
         await send_json(send, 201, {"object": "feedback", **asdict(stored)})
 
     async def _models(self, _scope: Scope, _receive: Receive, send: Send) -> None:

@@ -10,10 +10,12 @@ from contextlib import suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from bailiwick.backends.ensemble.board import Board
 from bailiwick.backends.pool import UpstreamPool
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.access_log import AccessLog
 from bailiwick.gateway.app import Gateway
+from bailiwick.gateway.ensembles import members_document, members_families, told
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.snapshot import Compiler
@@ -30,7 +32,8 @@ class RunningGateway:
         sources = PlatformSources(platform)
         proxy = platform.settings.upstream_proxy
         self._pool = UpstreamPool(platform.settings.upstream_client, proxy=proxy.get_secret_value() if proxy else None)
-        compiler = Compiler(sources, self._pool, os.environ, platform.clock)
+        board = Board(platform.metrics.record)
+        compiler = Compiler(sources, self._pool, os.environ, platform.clock, board)
         self._reports = platform.gateway_reports
         self._name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
         self.reloader = Reloader(
@@ -50,8 +53,13 @@ class RunningGateway:
             Pins(compiler),
             platform.metrics,
             max_body_bytes=platform.settings.max_body_bytes,
-            more_families=lambda: [*platform.privacy_gauges(), *upstream_families(self._pool)],
-            upstreams=lambda: upstreams_document(self._pool),
+            more_families=lambda: [
+                *platform.privacy_gauges(),
+                *upstream_families(self._pool),
+                *members_families(board),
+            ],
+            upstreams=lambda: [*upstreams_document(self._pool), *members_document(board)],
+            on_feedback=told(board),
             observers=self._observers,
         )
 

@@ -49,7 +49,8 @@ class EnsembleModel:
             raise InvalidInput("the qualities are not those of the members", what="quality")
         self.spec = spec
         self.quality = quality
-        self._load = load
+        self._find = load
+        self._models: dict[str, FittedModel] = {}
         settings = {"strategy": spec.strategy.value, "members": len(spec.members)}
         self._card = ModelCard(NAME, spec.labels, 0 if quality is None else quality.weights.size, settings)
 
@@ -100,6 +101,13 @@ class EnsembleModel:
         """What ``select`` expects of each member for a text, costs counted for the question alone."""
         assert self.quality is not None
         return candidates(self.spec, self.quality, text)
+
+    def _load(self, member: MemberSpec) -> FittedModel:
+        """The model of a member, kept: a fixed version never changes."""
+        found = self._models.get(member.name)
+        if found is None:
+            found = self._models[member.name] = self._find(member)
+        return found
 
     def _in_turn(self, texts: Sequence[str], limits: Limits = NO_LIMITS) -> tuple[Floats, Course]:
         members = self.spec.members
