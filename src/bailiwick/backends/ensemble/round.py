@@ -127,9 +127,11 @@ class Round:
         part.good = True
         return answer
 
-    def late(self, part: Part) -> None:
-        """Count a part that was left behind."""
-        self.end(part, time.perf_counter() - part.seconds, good=False)
+    def late(self, part: Part, seconds: float) -> None:
+        """Count a part that was left behind after so many seconds, unless it has ended meanwhile."""
+        if not part.ended:
+            part.error = TimeoutError("did not answer in time")
+            self.end(part, time.perf_counter() - seconds, good=False)
 
     def end(self, part: Part, begun: float, *, good: bool | None) -> None:
         """Count how a part ended, once."""

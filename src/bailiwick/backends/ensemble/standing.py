@@ -33,7 +33,7 @@ class Rules:
         memory: calls after which an outcome counts 1/e of a new one.
         tolerated: share of failed calls that costs nothing.
         benched_at: share of failed calls that benches.
-        fewest: calls in memory before any of it is judged.
+        fewest: calls in memory before any of it is judged; as they fade, that is with the fifth.
         accuracy_tolerated: how far below its promise a member's accuracy may be at no cost.
         accuracy_benched_at: how far below benches.
         fewest_judged: outcomes from feedback in memory before they are judged.
@@ -47,7 +47,7 @@ class Rules:
     memory: float = 50.0
     tolerated: float = 0.1
     benched_at: float = 0.5
-    fewest: float = 5.0
+    fewest: float = 4.0
     accuracy_tolerated: float = 0.05
     accuracy_benched_at: float = 0.2
     fewest_judged: float = 20.0
@@ -124,7 +124,7 @@ def called(standing: Standing, rules: Rules, now_s: float, *, good: bool) -> Sta
     fading = 1 - 1 / rules.memory
     calls, failures = standing.calls * fading + 1, standing.failures * fading + (not good)
     after = replace(standing, calls=calls, failures=failures)
-    if calls >= rules.fewest and after.failed_share >= rules.benched_at:
+    if not good and calls >= rules.fewest and after.failed_share >= rules.benched_at:
         return _benched(after, rules, now_s, f"{after.failed_share:.0%} of its calls failed")
     settled = after.back_s is not None and now_s - after.back_s >= rules.longest_pause_s
     return replace(after, benchings=0) if settled and after.benchings else after

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bailiwick.backends.ensemble import judge
 from bailiwick.backends.ensemble.board import Said
+from bailiwick.backends.ensemble.gather import gather
 from bailiwick.backends.ensemble.labels import texts_of
 from bailiwick.backends.ensemble.round import Member, Part, Round, counted_members
 from bailiwick.backends.ensemble.said import is_good, normalised, text_of
 from bailiwick.backends.ensemble.wanting import wants_json
 from bailiwick.backends.model import Call, Operation, UpstreamFailed
-from bailiwick.errors import BailiwickError, InvalidInput
+from bailiwick.errors import InvalidInput
 from bailiwick.models.ensemble.spec import Strategy
 
 _FOR_MEMBERS = 0.6
@@ -113,20 +113,16 @@ async def _judged(turn: Round, judging: Member | None, texts: Sequence[str]) -> 
     body = judge.question(_asked(turn.call), texts, places)
 
     async def ask() -> dict[str, Any]:
-        call = replace(turn.inner(part), operation=Operation.CHAT, body=body)
-        async with asyncio.timeout(turn.left_s):
-            return await judging.backend.answer(call)
+        return await judging.backend.answer(replace(turn.inner(part), operation=Operation.CHAT, body=body))
 
-    turn.parts.append(part)
-    try:
-        document = await turn.attend(part, ask)
-    except (BailiwickError, TimeoutError) as error:
-        why = "too slow" if isinstance(error, TimeoutError) else "failed"
+    turn.overhead.append(part)
+    (outcome,) = await gather([lambda: turn.attend(part, ask)], quorum=1, within_s=turn.left_s)
+    if outcome.answer is None:
+        if outcome.late:
+            turn.late(part, outcome.seconds)
+        why = "was too slow" if outcome.late else "failed"
         return None, f"{judging.name} {why}: the members' majority decided"
-    finally:
-        turn.parts.remove(part)
-        turn.overhead.append(part)
-    found = judge.verdict(text_of(Operation.CHAT, document), places)
+    found = judge.verdict(text_of(Operation.CHAT, outcome.answer), places)
     if found is None:
         return None, f"{judging.name} gave no verdict: the members' majority decided"
     return found, judging.name

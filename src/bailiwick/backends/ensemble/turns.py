@@ -151,10 +151,8 @@ async def _one(
         except Exception:  # noqa: BLE001 - kept in the part, and logged where it is no error of ours
             return None
     (outcome,) = await gather([lambda: turn.attend(part, work)], quorum=1, within_s=within_s)
-    if outcome.late and not part.ended:
-        part.error = TimeoutError("did not answer in time")
-        part.seconds = outcome.seconds
-        turn.late(part)
+    if outcome.late:
+        turn.late(part, outcome.seconds)
     return outcome.answer
 
 

@@ -16,6 +16,7 @@ from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float64]
 
@@ -63,7 +64,8 @@ def fit_quality(texts: Sequence[str], right: NDArray[np.bool_]) -> Quality:
         right: whether each member was right, shape ``(members, texts)``.
     """
     rows = np.stack([features(text) for text in texts])
-    fits = [_fit_member(rows, outcome.astype(np.float64)) for outcome in right]
+    with threadpool_limits(1, "blas"):  # the matrices are small: more threads only get in each other's way
+        fits = [_fit_member(rows, outcome.astype(np.float64)) for outcome in right]
     return Quality(np.array([bias for bias, _ in fits]), np.stack([weights for _, weights in fits]))
 
 
