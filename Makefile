@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 JOBS ?= 2
 
-.PHONY: help demo serve test test-slow check format bench-main bench-gateway bench-privacy bench-experiments bench-delivery lock clean
+.PHONY: help demo serve test test-slow check format bench-main bench-gateway bench-privacy bench-experiments bench-delivery bench-ensembles lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -46,6 +46,9 @@ bench-gateway: $(READY_DEV) ## Measure the gateway's CPU time per request, proxi
 
 bench-delivery: $(READY_DEV) ## Measure rollouts beside other ways of releasing; BENCH_FLAGS=--all adds live models and SIGKILLs
 	@$(BIN)/python -m benchmarks.bench_delivery $(BENCH_FLAGS)
+
+bench-ensembles: $(READY_DEV) ## Measure ensembles beside their best member: accuracy, cost, CPU per answer
+	@$(BIN)/python -m benchmarks.bench_ensembles
 
 bench-%: $(READY_DEV) # one of them alone, such as bench-training
 	@$(BIN)/python -m benchmarks.main $*
