@@ -22,6 +22,8 @@ _BREAKS_TIES = 1e-9
 def pool(strategy: Strategy, probabilities: Floats, weights: Floats) -> Floats:
     """The members' common probabilities.
 
+    A vote decides which label comes first; how probable the labels are is the average's to say.
+
     Args:
         strategy: one of `spec.LABELS`.
         probabilities: shape ``(members, texts, labels)``; a row of zeros abstains.
@@ -32,22 +34,22 @@ def pool(strategy: Strategy, probabilities: Floats, weights: Floats) -> Floats:
 
     >>> said = np.array([[[0.6, 0.4]], [[0.1, 0.9]], [[0.55, 0.45]]])
     >>> pool(Strategy.MAJORITY, said, np.ones(3)).round(2).tolist()
-    [[0.67, 0.33]]
+    [[0.58, 0.42]]
     >>> pool(Strategy.AVERAGE, said, np.ones(3)).round(2).tolist()
     [[0.42, 0.58]]
     """
     if strategy is Strategy.STACKING:
         return log_pool(probabilities, weights)
     shares = weights[:, None, None] * probabilities
-    average = _sum(shares)
+    average = _normalised(_sum(shares))
     if strategy is Strategy.AVERAGE:
-        return _normalised(average)
-    votes = np.zeros_like(probabilities)
+        return average
     best = probabilities.argmax(axis=2)[:, :, None]
     counted = shares if strategy is Strategy.VOTE else np.broadcast_to(weights[:, None, None], shares.shape)
     said = np.take_along_axis(probabilities, best, axis=2) > 0
+    votes = np.zeros_like(probabilities)
     np.put_along_axis(votes, best, np.where(said, np.take_along_axis(counted, best, axis=2), 0.0), axis=2)
-    return _normalised(_sum(votes) + _BREAKS_TIES * average)
+    return _led_by((_sum(votes) + _BREAKS_TIES * average).argmax(axis=1), average)
 
 
 def log_pool(probabilities: Floats, weights: Floats) -> Floats:
@@ -76,6 +78,17 @@ def present_weights(weights: Floats, present: NDArray[np.bool_]) -> Floats:
     if kept <= 0:
         return np.full(len(left), max(1.0, float(weights.sum())) / max(1, len(left)))
     return np.asarray(left * (weights.sum() / kept))
+
+
+def _led_by(winners: NDArray[np.int64], average: Floats) -> Floats:
+    """The average with the winner of the vote in front: it changes places with the label that was, if another was.
+
+    Shares of votes are no probabilities: where all agree they leave nothing to the other labels. The average does.
+    """
+    rows, ahead = np.arange(len(winners)), average.argmax(axis=1)
+    led = average.copy()
+    led[rows, ahead], led[rows, winners] = average[rows, winners], average[rows, ahead]
+    return led
 
 
 def _sum(parts: Floats) -> Floats:

@@ -35,7 +35,7 @@ def test_vote__classifiers_in_process__label_members_and_summed_usage() -> None:
     found = answered(backend, call)
     said = json.loads(content(found))
     assert (said["label"], said["domain"]) == ("a", "cards")
-    assert said["confidence"] == pytest.approx(1.6 / 2.4, abs=1e-6)
+    assert said["confidence"] == pytest.approx(0.6, abs=1e-6)
     assert found["model"] == "cards@e1"
     assert found["bailiwick"]["agreed"] == ["cards@m0", "cards@m2"]
     assert [part["label"] for part in found["bailiwick"]["members"]] == ["a", "b", "a"]
