@@ -14,7 +14,6 @@ from bailiwick.backends.ensemble.round import Member, Part, Round, counted_membe
 from bailiwick.backends.ensemble.said import label_of
 from bailiwick.backends.local import INLINE_CHARACTERS
 from bailiwick.backends.model import Call, Operation
-from bailiwick.backends.ports import Classifying
 from bailiwick.backends.text import estimate_tokens, last_user_text
 from bailiwick.errors import InvalidInput
 from bailiwick.models.ensemble import pool
@@ -53,7 +52,7 @@ def labels_of(members: Sequence[Member], known: Sequence[str]) -> Labels:
         members: of the ensemble.
         known: by the spec.
     """
-    classifying = {member.name: member.backend for member in members if isinstance(member.backend, Classifying)}
+    classifying = {member.name: member.classifier for member in members if member.classifier is not None}
     names = tuple(sorted({*known, *(label for backend in classifying.values() for label in backend.labels)}))
     at = {label: place for place, label in enumerate(names)}
     columns = {
@@ -110,9 +109,9 @@ async def vote(turn: Round, members: Sequence[Member], labels: Labels) -> Decide
 
 def is_direct(members: Sequence[Member], texts: Sequence[str]) -> bool:
     """Whether asking one after the other beats tasks: nobody waits for anything, and the texts are short."""
-    return all(member.backend.in_process and isinstance(member.backend, Classifying) for member in members) and (
-        sum(map(len, texts)) <= INLINE_CHARACTERS
-    )
+    if sum(map(len, texts)) > INLINE_CHARACTERS:
+        return False
+    return all(member.classifier is not None and member.backend.in_process for member in members)
 
 
 async def _directly(
@@ -138,10 +137,10 @@ async def says(turn: Round, part: Part, texts: Sequence[str]) -> Saying:
         InvalidInput: it says no label.
         UpstreamFailed: it cannot be reached.
     """
-    backend = part.member.backend
-    if isinstance(backend, Classifying):
-        found = await backend.probabilities(texts)
-        part.usage.prompt_tokens = sum(map(estimate_tokens, texts))
+    classifier, backend = part.member.classifier, part.member.backend
+    if classifier is not None:
+        found = await classifier.probabilities(texts)
+        part.usage.prompt_tokens = turn.prompt_tokens(texts)
         return found
     said: list[dict[str, float]] = []
     used: list[tuple[int | None, int | None]] = []
@@ -161,14 +160,15 @@ def aligned(labels: Labels, answered: Sequence[tuple[Part, Saying]], texts: int)
     Each part is told what its member says of the first text, and how sure it is.
     """
     names = labels.names
-    new = {
-        label for _, said in answered if isinstance(said, list) for each in said for label in each if label not in names
-    }
-    if new:
-        names = tuple(sorted({*names, *new}))
-    at = {label: place for place, label in enumerate(names)}
+    moved: NDArray[np.int64] | None = None
+    at: dict[str, int] = {}
+    worded = [each for _, said in answered if isinstance(said, list) for each in said]
+    if worded:
+        names = tuple(sorted({*names, *(label for each in worded for label in each)}))
+        at = {label: place for place, label in enumerate(names)}
+        if len(names) > len(labels.names):
+            moved = np.array([at[label] for label in labels.names], np.int64)
     stack = np.zeros((len(answered), texts, len(names)))
-    moved = np.array([at[label] for label in labels.names], np.int64) if new else None
     for row, (part, said) in enumerate(answered):
         if isinstance(said, list):
             for place, each in enumerate(said):

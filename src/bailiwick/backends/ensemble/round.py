@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from bailiwick.backends.ensemble.board import Board, Seat
 from bailiwick.backends.ensemble.gather import gather
 from bailiwick.backends.model import Call, UpstreamFailed, Usage
-from bailiwick.backends.ports import Backend
+from bailiwick.backends.ports import Backend, Classifying
+from bailiwick.backends.text import estimate_tokens
 from bailiwick.errors import BailiwickError, InvalidInput
 from bailiwick.models.ensemble.spec import EnsembleSpec, MemberSpec
 
@@ -33,18 +34,25 @@ class Member:
     """A member that can be asked.
 
     Args:
-        version: that serves now; ``name`` is ``domain@version``.
+        version: that serves now.
+
+    Attributes:
+        name: ``domain@version``, as answers name it.
+        classifier: the backend, where it says how likely each label is.
     """
 
     spec: MemberSpec
     version: str
     backend: Backend
     seat: Seat
+    name: str = field(init=False)
+    classifier: Classifying | None = field(init=False)
 
-    @property
-    def name(self) -> str:
-        """As answers name it."""
-        return f"{self.spec.domain}@{self.version}"
+    def __post_init__(self) -> None:
+        # once, not per query: asking whether something follows a protocol costs more than a short prediction
+        found = self.backend if isinstance(self.backend, Classifying) else None
+        object.__setattr__(self, "classifier", found)
+        object.__setattr__(self, "name", f"{self.spec.domain}@{self.version}")
 
 
 @dataclass(slots=True)
@@ -82,9 +90,16 @@ class Round:
         self.parts: list[Part] = []
         self.overhead: list[Part] = []
         self._ensemble = ensemble
+        self._prompt_tokens: int | None = None
         self._board = board
         self._ends_s = time.perf_counter() + min(call.deadline_s, spec.deadline_ms / 1000)
         self.body = {name: value for name, value in call.body.items() if name not in _STREAMING}
+
+    def prompt_tokens(self, texts: Sequence[str]) -> int:
+        """Of the texts that every classifier of the ensemble reads; counted once."""
+        if self._prompt_tokens is None:
+            self._prompt_tokens = sum(map(estimate_tokens, texts))
+        return self._prompt_tokens
 
     @property
     def left_s(self) -> float:

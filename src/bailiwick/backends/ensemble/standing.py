@@ -121,6 +121,8 @@ def called(standing: Standing, rules: Rules, now_s: float, *, good: bool) -> Sta
         if standing.good + 1 < rules.probes:
             return replace(standing, good=standing.good + 1)
         return Standing(back_s=now_s, benchings=standing.benchings)
+    if good and not standing.failures and standing.calls > 0.9 * rules.memory and standing.back_s is None:
+        return standing  # all is well, and the memory is full of it: as nearly always
     fading = 1 - 1 / rules.memory
     calls, failures = standing.calls * fading + 1, standing.failures * fading + (not good)
     after = replace(standing, calls=calls, failures=failures)

@@ -16,7 +16,6 @@ from bailiwick.backends.ensemble.round import Member, Part, Round
 from bailiwick.backends.ensemble.said import confidence_of, is_good, normalised, text_of
 from bailiwick.backends.ensemble.wanting import wants_json
 from bailiwick.backends.model import Call, Operation, UpstreamFailed
-from bailiwick.backends.ports import Classifying
 from bailiwick.backends.text import estimate_tokens
 from bailiwick.errors import InvalidInput
 from bailiwick.models.ensemble.cascade import NEVER
@@ -51,7 +50,7 @@ async def take_turns(turn: Round, members: Sequence[Member], labels: Labels, qua
         QuorumMissing: nobody answered.
         InvalidInput: everybody refused the request, or nobody is within its limits.
     """
-    classifies = all(isinstance(member.backend, Classifying) for member in members)
+    classifies = all(member.classifier is not None for member in members)
     texts = texts_of(turn.call) if classifies else []
     direct = classifies and is_direct(members, texts)
     order = _order(turn, members, quality)
@@ -97,7 +96,7 @@ def live_candidates(
     for member in members:
         seat, before = member.seat, learned[member.spec.name]
         odds = math.log(before.quality / (1 - before.quality)) if 0 < before.quality < 1 else 0.0
-        answer_tokens = 2.0 if isinstance(member.backend, Classifying) else seat.completion_tokens
+        answer_tokens = 2.0 if member.classifier is not None else seat.completion_tokens
         found.append(
             replace(
                 before,
@@ -165,11 +164,11 @@ def _read(labels: Labels, part: Part, saying: Any, texts: int) -> tuple[Decided,
 
 async def _answer(turn: Round, part: Part, *, last: bool) -> tuple[dict[str, Any], float | None]:
     """A member's whole answer, and how sure it is where that decides something."""
-    inner, backend = turn.inner(part), part.member.backend
+    inner, backend, classifier = turn.inner(part), part.member.backend, part.member.classifier
     decides = turn.spec.strategy is Strategy.CASCADE and not last
     confidence: float | None = None
-    if decides and isinstance(backend, Classifying) and inner.operation is not Operation.EMBEDDING:
-        confidence = float((await backend.probabilities(texts_of(turn.call))).max(axis=1).min())
+    if decides and classifier is not None and inner.operation is not Operation.EMBEDDING:
+        confidence = float((await classifier.probabilities(texts_of(turn.call))).max(axis=1).min())
     asks_logs = decides and confidence is None and inner.operation is Operation.CHAT and not inner.body.get("logprobs")
     if asks_logs:
         inner = replace(inner, body=inner.body | {"logprobs": True})

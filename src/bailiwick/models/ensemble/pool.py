@@ -44,11 +44,11 @@ def pool(strategy: Strategy, probabilities: Floats, weights: Floats) -> Floats:
     average = _normalised(_sum(shares))
     if strategy is Strategy.AVERAGE:
         return average
-    best = probabilities.argmax(axis=2)[:, :, None]
-    counted = shares if strategy is Strategy.VOTE else np.broadcast_to(weights[:, None, None], shares.shape)
-    said = np.take_along_axis(probabilities, best, axis=2) > 0
+    best = probabilities.argmax(axis=2)
+    members, texts = np.arange(best.shape[0])[:, None], np.arange(best.shape[1])
     votes = np.zeros_like(probabilities)
-    np.put_along_axis(votes, best, np.where(said, np.take_along_axis(counted, best, axis=2), 0.0), axis=2)
+    counted = shares[members, texts, best]
+    votes[members, texts, best] = counted if strategy is Strategy.VOTE else weights[:, None] * (counted > 0)
     return _led_by((_sum(votes) + _BREAKS_TIES * average).argmax(axis=1), average)
 
 
