@@ -11,6 +11,7 @@ import csv
 import random
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from bailiwick.backends.local import LocalBackend
 from bailiwick.backends.model import Call, Operation
 from bailiwick.backends.ports import Backend
 from bailiwick.clock import SystemClock
-from bailiwick.datasets.model import Split
+from bailiwick.datasets.model import Row, Split
 from bailiwick.datasets.readers import Columns
 from bailiwick.datasets.splitting import Shares
 from bailiwick.domains.model import Domain
@@ -34,12 +35,11 @@ from bailiwick.models.ensemble.spec import NAME, EnsembleSpec, MemberSpec, Strat
 from bailiwick.models.ports import FittedModel
 from bailiwick.platform import Platform
 from bailiwick.settings import Settings
-from bailiwick.training.ensembles import Terms
 from benchmarks.records import CORPORA, publish, record
 
 WHO = Actor("benchmark")
 QUERIES = 2_000
-ALL, PART = "all", "part"
+ALL, PART, FIRST, SECOND = "all", "part", "first-half", "second-half"
 MEMBERS: dict[str, tuple[str, dict[str, int], int]] = {
     "default": (ALL, {}, 1),
     "short pieces": (ALL, {"longest_piece": 3}, 2),
@@ -48,8 +48,6 @@ MEMBERS: dict[str, tuple[str, dict[str, int], int]] = {
     "small": (ALL, {"hidden": 16, "epochs": 3, "longest_piece": 3}, 5),
 }
 """What each member is trained on, its settings, its seed."""
-
-CHEAP, DEAR = "small", "default"
 
 
 class Corpus:
@@ -71,26 +69,35 @@ class Corpus:
             validation=given if given.exists() else None,
             shares=Shares(test=0.2, validation=0.1),
         ).id
-        sets = {ALL: self.dataset, PART: self._part(home, 0.7)}
-        self.members: dict[str, MemberSpec] = {}
-        for member, (rows, settings, seed) in MEMBERS.items():
+        chance = random.Random(11)
+        labels = sorted(self.platform.datasets.get(self.dataset).labels[name])
+        first = set(labels[: len(labels) // 2])
+        sets = {
+            ALL: self.dataset,
+            PART: self._part(home, PART, lambda row: row.split is not Split.TRAIN or chance.random() < 0.7),
+            FIRST: self._part(home, FIRST, lambda row: row.label in first),
+            SECOND: self._part(home, SECOND, lambda row: row.label not in first),
+        }
+
+        def trained(rows: str, settings: dict[str, int], seed: int) -> MemberSpec:
             run = self.platform.training.train(name, sets[rows], actor=WHO, seed=seed, settings=settings)
             assert run.version is not None
-            self.members[member] = MemberSpec(name, run.version)
+            return MemberSpec(name, run.version)
+
+        self.members = {member: trained(*made) for member, made in MEMBERS.items()}
+        self.specialists = {rows: trained(rows, {}, 6) for rows in (FIRST, SECOND)}
         self.texts = [row.text for row in self.platform.datasets.rows(self.dataset, Split.TEST, name)]
 
-    def _part(self, home: Path, share: float) -> str:
-        """A data set with a part of the training rows; validation and test as in the whole one."""
-        chance = random.Random(11)
-        rows = self.platform.datasets.rows(self.dataset)
-        path = home / "part.csv"
+    def _part(self, home: Path, name: str, keep: Callable[[Row], bool]) -> str:
+        """A data set with some of the rows, each in the split that it has in the whole set."""
+        path = home / f"{name}.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["text", "label", "domain", "split"])
-            for row in rows:
-                if row.split is not Split.TRAIN or chance.random() < share:
+            for row in self.platform.datasets.rows(self.dataset):
+                if keep(row):
                     writer.writerow([row.text, row.label, row.domain, row.split])
-        return self.platform.datasets.import_file(path, actor=WHO, name=f"{self.name}-{PART}").id
+        return self.platform.datasets.import_file(path, actor=WHO, name=f"{self.name}-{name}").id
 
     def model(self, spec: MemberSpec) -> FittedModel:
         """The model of a member."""
@@ -120,7 +127,7 @@ def run() -> list[dict[str, Any]]:
     for name, columns in (("banking77", Columns(label="category")), ("hwu64", Columns(label="intent"))):
         with tempfile.TemporaryDirectory() as folder:
             corpus = Corpus(Path(folder), name, columns)
-            records += accuracy(corpus)
+            records += accuracy(corpus) + specialists(corpus)
             if name == "banking77":
                 records += speed(corpus)
             corpus.platform.close()
@@ -148,26 +155,22 @@ def accuracy(corpus: Corpus) -> list[dict[str, Any]]:
     ]
     for loss in (0.005, 0.01):
         found = corpus.report(pair, Strategy.CASCADE, largest_loss=loss)
-        label = f"cascade {best!r} -> stacking of all, at most {loss * 100:g} points lost"
+        label = f"{corpus.name}: cascade {best!r} -> stacking of all, at most {loss * 100:g} points lost"
         (whole,) = [each for each in found["against"] if each["member"] == stacked]
         records += [
             record(
-                f"{corpus.name}: {label}",
+                label,
                 whole["ensemble_accuracy"],
                 "accuracy",
                 better="higher",
                 peer="stacking always",
                 peer_value=whole["member_accuracy"],
             ),
+            record(f"{label}: lost", -whole["difference"] * 100, "points", better="lower", goal=loss * 100),
+            record(f"{label}: lost, low end of 95 %", -whole["high"] * 100, "points", better="lower"),
+            record(f"{label}: lost, high end of 95 %", -whole["low"] * 100, "points", better="lower"),
             record(
-                f"{corpus.name}: {label}, difference to stacking, low end of 95 %",
-                whole["low"] * 100,
-                "points",
-                better="higher",
-                goal=-loss * 100,
-            ),
-            record(
-                f"{corpus.name}: {label}, CPU of its members",
+                f"{label}: CPU of its members",
                 found["cost_per_1000_tokens"],
                 "us/query",
                 better="lower",
@@ -175,17 +178,23 @@ def accuracy(corpus: Corpus) -> list[dict[str, Any]]:
                 peer_value=sum(costs.values()),
             ),
         ]
-    chosen = [
-        MemberSpec(corpus.name, corpus.members[name].version, cost=cost) for name, cost in ((CHEAP, 1.0), (DEAR, 10.0))
-    ]
-    for weight in (0.0, 0.005):
-        found = corpus.report(chosen, Strategy.SELECT, terms=Terms(cost_weight=weight))
-        asked = found["decided_by"][f"{corpus.name}@{corpus.members[DEAR].version}"]
-        label = f"selection of {CHEAP!r} or {DEAR!r}, a unit of cost worth {weight:g}"
-        records += [
-            record(f"{corpus.name}: {label}", found["metrics"]["accuracy"], "accuracy", better="higher"),
-            record(f"{corpus.name}: {label}, to the dear one", asked * 100, "% of texts", better="lower"),
-        ]
+    return records
+
+
+def specialists(corpus: Corpus) -> list[dict[str, Any]]:
+    """Two members that each know half of the labels: who is asked must follow from the text."""
+    members = list(corpus.specialists.values())
+    records: list[dict[str, Any]] = []
+    for strategy in (Strategy.SELECT, Strategy.AVERAGE, Strategy.STACKING):
+        found = corpus.report(members, strategy)
+        best = "a specialist of half of the labels"
+        records += against_best(corpus.name, f"two specialists, {strategy.value}", found, best)
+        asked = found["members_asked_per_text"]
+        records.append(
+            record(
+                f"{corpus.name}: two specialists, {strategy.value}: members asked", asked, "per text", better="lower"
+            )
+        )
     return records
 
 
