@@ -11,6 +11,8 @@ import typer
 
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import Flags, flags
+from bailiwick.cli.track_record_views import show_record, show_table
+from bailiwick.delivery.track_record import record_document
 from bailiwick.errors import InvalidInput, Unavailable
 from bailiwick.metrics.comparison import Verdict, compare, lower_is_better, rank
 from bailiwick.metrics.document import point_document
@@ -63,6 +65,34 @@ def show(ctx: typer.Context, domain: Domain, last: Last = "24h") -> None:
     if summary:
         metric = summary[0].metric
         out.print(f"  next: bailiwick metrics trend {domain} {metric}    or: bailiwick metrics rank {domain} {metric}")
+
+
+@app.command(
+    epilog="Examples:  bailiwick metrics versions cards --last 30d  |  "
+    "bailiwick metrics versions cards --version cards-v20260301_120000"
+)
+def versions(
+    ctx: typer.Context,
+    domain: Domain,
+    version: Annotated[str | None, typer.Option(help="Only this one, in full.")] = None,
+    last: Last = "24h",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Only so many, the newest ones.")] = 20,
+) -> None:
+    """Show each version with its training, its held-out and live metrics, and its deployments."""
+    own = flags(ctx)
+    since, until = _span(own, last)
+    own.platform.domains.get(domain)
+    found = own.platform.track_records.of(domain, since, until, version=version, limit=limit)
+    if own.json:
+        print_json({"domain": domain, "since": since, "until": until, "versions": list(map(record_document, found))})
+    elif version is not None:
+        show_record(found[0], last)
+    elif found:
+        show_table(f"Versions of {domain}, live numbers of the last {last}", found)
+        out.print(f"  next: bailiwick metrics versions {domain} --version {found[0].version.id}", soft_wrap=True)
+    else:
+        out.print(f"{domain} has no version yet.")
+        out.print(f"  next: bailiwick train {domain} --dataset NAME")
 
 
 @app.command(epilog="Example:  bailiwick metrics record cards cards-v2 correct 1 0 1 1")

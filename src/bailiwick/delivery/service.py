@@ -20,6 +20,7 @@ from bailiwick.delivery.policies import GatePolicies
 from bailiwick.delivery.records import DeploymentRecords, present_plan
 from bailiwick.delivery.rolling_back import Announce, Removed, RollingBack
 from bailiwick.delivery.rollout import store as rollout_store
+from bailiwick.delivery.rollout.freeze import FreezeWindow
 from bailiwick.delivery.rollout.model import RolloutState
 from bailiwick.delivery.shifting import Shifting
 from bailiwick.delivery.watch import WATCHER, DegradationWatch
@@ -368,6 +369,7 @@ class DeliveryService:
         *,
         force: bool = False,
         break_glass: bool = False,
+        freezes: tuple[FreezeWindow, ...] = (),
     ) -> Deployment:
         """Record the deployment of a version by a rollout, which makes the plans itself.
 
@@ -380,6 +382,7 @@ class DeliveryService:
             actor: who starts it.
             force: although a gate does not pass.
             break_glass: although the domain is frozen; needs the reason.
+            freezes: of the rollout's own policy, beside the domain's.
 
         Returns:
             The deployment. The rollout may begin only where it is ``deployed``; ``held``: a gate does not pass;
@@ -391,7 +394,15 @@ class DeliveryService:
             InvalidInput: the glass is broken without a reason.
         """
         return self._admitting.admit(
-            connection, verdict, share, present, plan_revision, actor, force=force, break_glass=break_glass
+            connection,
+            verdict,
+            share,
+            present,
+            plan_revision,
+            actor,
+            force=force,
+            break_glass=break_glass,
+            freezes=freezes,
         )
 
     def record_abort(

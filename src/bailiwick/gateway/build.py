@@ -14,8 +14,13 @@ from bailiwick.backends.ensemble.board import Board
 from bailiwick.backends.pool import UpstreamPool
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.access_log import AccessLog
+from bailiwick.gateway.admission.door import Door
+from bailiwick.gateway.admission.meter import UsageMeter
+from bailiwick.gateway.admission.shared import SharedLimits
 from bailiwick.gateway.app import Gateway
+from bailiwick.gateway.deciding import DecisionObserver
 from bailiwick.gateway.ensembles import members_document, members_families, told
+from bailiwick.gateway.keeping import KeptSnapshots
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.snapshot import Compiler
@@ -32,35 +37,46 @@ class RunningGateway:
         sources = PlatformSources(platform)
         proxy = platform.settings.upstream_proxy
         self._pool = UpstreamPool(platform.settings.upstream_client, proxy=proxy.get_secret_value() if proxy else None)
+        settings = platform.settings
         board = Board(platform.metrics.record)
         compiler = Compiler(sources, self._pool, os.environ, platform.clock, board)
+        kept = KeptSnapshots(
+            platform.settings.home / "gateway" / "last-snapshot",
+            sources,
+            lambda given, previous: compiler.over(given).compile(previous),
+            os.environ,
+            lambda version: platform.registry.load_registered(version),
+        )
         self._reports = platform.gateway_reports
         self._name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
         self.reloader = Reloader(
             sources.revision,
-            compiler.compile,
+            kept.compile,
             platform.settings.reload_interval_s,
             report=lambda revision: self._reports.say(self._name, revision.traffic),
+            restore=kept.restore,
         )
-        settings = platform.settings
         self._observers: list[AccessLog | Traces] = []
         if settings.access_log is not None:
             self._observers.append(AccessLog(settings.access_log, platform.clock))
         if settings.traces:
             self._observers.append(Traces(configured_provider()))
+        self._door = _door(platform, self._name)
         self.app = Gateway(
             self.reloader,
             Pins(compiler),
             platform.metrics,
             max_body_bytes=platform.settings.max_body_bytes,
             more_families=lambda: [
-                *platform.privacy_gauges(),
+                *platform.gauges(),
                 *upstream_families(self._pool),
                 *members_families(board),
+                *platform.routing_log.families(),
             ],
             upstreams=lambda: [*upstreams_document(self._pool), *members_document(board)],
             on_feedback=told(board),
-            observers=self._observers,
+            observers=[*self._observers, DecisionObserver(platform.routing_log, platform.clock)],
+            door=self._door,
         )
 
     async def start(self) -> None:
@@ -71,13 +87,24 @@ class RunningGateway:
         """
         await self.reloader.start()
         self._pool.start()
+        await self._door.start()
 
     async def stop(self) -> None:
         """End the background work and close the upstream connections."""
         await self.reloader.stop()
         await self.app.shadows.stop()
+        await self._door.stop()
         for observer in self._observers:
             await asyncio.to_thread(observer.close)
         with suppress(BailiwickError, SQLAlchemyError):  # without it, the report runs out by itself
             await asyncio.to_thread(self._reports.leave, self._name)
         await self._pool.close()
+
+
+def _door(platform: Platform, gateway: str) -> Door:
+    settings = platform.settings
+    meter = UsageMeter(platform.clock, platform.access.usage, gateway, settings.metrics_interval_s)
+    shared = None
+    if settings.redis_url is not None:
+        shared = SharedLimits(settings.redis_url.get_secret_value(), meter.to_midnight_ms, lambda: meter.today)
+    return Door(required=settings.keys == "required", clock=platform.clock, meter=meter, shared=shared)

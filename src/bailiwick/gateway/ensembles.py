@@ -32,6 +32,14 @@ class _Binding:
     pinned: dict[tuple[str, str], tuple[Domain, Backend]] = field(default_factory=dict)
 
 
+@dataclass
+class _Last:
+    """What the last pass bound, for versions that are asked for later; and members that are in no plan."""
+
+    served: Mapping[str, Served] = field(default_factory=dict)
+    pinned: dict[tuple[str, str], tuple[Domain, Backend]] = field(default_factory=dict)
+
+
 class Binder:
     """Gives ensembles their members.
 
@@ -43,8 +51,13 @@ class Binder:
     def __init__(self, board: Board, load: Callable[[Domain, str], Backend]) -> None:
         self.board = board
         self._load = load
-        self._pinned: dict[tuple[str, str], tuple[Domain, Backend]] = {}
-        self._served: Mapping[str, Served] = {}
+        self._last = _Last()
+
+    def over(self, load: Callable[[Domain, str], Backend]) -> Binder:
+        """The same binder, with the same memory of what was served last, over another way to load."""
+        made = Binder(self.board, load)
+        made._last = self._last
+        return made
 
     def bind(self, served: Mapping[str, Served]) -> tuple[dict[str, Served], tuple[str, ...]]:
         """Everything that is served, its ensembles with members, and what is wrong with them.
@@ -53,8 +66,8 @@ class Binder:
         """
         binding = _Binding(served)
         found = {name: self._entry(entry, binding) for name, entry in served.items()}
-        self._pinned = binding.pinned
-        self._served = found
+        self._last.pinned = binding.pinned
+        self._last.served = found
         if binding.bound or self.board.reports():
             self.board.keep(binding.seats)
         return found, tuple(dict.fromkeys(binding.problems))
@@ -63,7 +76,7 @@ class Binder:
         """A version that is in no plan, over the members that are served now."""
         if not isinstance(backend, EnsembleBackend):
             return backend
-        return self._ensemble(backend, _Binding(self._served), ())
+        return self._ensemble(backend, _Binding(self._last.served), ())
 
     def _entry(self, entry: Served, binding: _Binding) -> Served:
         every = [*entry.backends.values(), *entry.arm_backends.values()]
@@ -130,10 +143,26 @@ class Binder:
         if served is not None:
             return spec.version, served
         key = (spec.domain, spec.version)
-        known = binding.pinned.get(key) or self._pinned.get(key)
+        known = binding.pinned.get(key) or self._last.pinned.get(key)
         backend = known[1] if known is not None and known[0] == entry.domain else self._load(entry.domain, spec.version)
         binding.pinned[key] = (entry.domain, backend)
         return spec.version, backend
+
+
+def versions_behind(served: Mapping[str, Served]) -> set[str]:
+    """The versions that ensembles ask and that no plan need name: a gateway without its database needs them, too."""
+    found: set[str] = set()
+    waiting: list[Backend] = []
+    for entry in served.values():
+        waiting += [*entry.backends.values(), *entry.arm_backends.values()]
+        waiting += [entry.shadow.backend] if entry.shadow is not None else []
+    while waiting:
+        backend = waiting.pop()
+        if isinstance(backend, EnsembleBackend):
+            for member in (*backend.members, *([backend.judge] if backend.judge else [])):
+                found.add(member.version)
+                waiting.append(member.backend)
+    return found
 
 
 def told(board: Board) -> Callable[[FeedbackRequest], None]:

@@ -21,6 +21,7 @@ from bailiwick.metrics.feedback import check_feedback
 from bailiwick.metrics.model import (
     Feedback,
     FeedbackSummary,
+    Mark,
     MetricSummary,
     Point,
     RecorderCounts,
@@ -404,6 +405,11 @@ class MetricsService:
         _check_span(since, until)
         with self._database.read() as connection:
             return store.feedback_summaries(connection, domain, since, until)
+
+    def mark(self, domain: str, since: datetime) -> Mark:
+        """How much was observed of a domain in the minutes from an instant on; another mark: something is new."""
+        with self._database.read() as connection:
+            return store.mark(connection, domain, minute_of(since))
 
     def feedback_on(self, domain: str, *, limit: int = 100) -> Sequence[Feedback]:
         """The latest feedback on a domain, newest first."""

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from bailiwick.metrics.events import digest
-from bailiwick.metrics.model import Feedback, FeedbackSummary, Point, SeriesKey
+from bailiwick.metrics.model import Feedback, FeedbackSummary, Mark, Point, SeriesKey
 from bailiwick.metrics.observations import SHADOW_ARM, ServedRequest, is_measured
 from bailiwick.metrics.rollup import Rollup
 from bailiwick.metrics.sketch import Sketch
@@ -87,6 +87,7 @@ feedback = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("pending", Boolean, nullable=False, server_default=true()),
     Index("ix_feedback_domain", "domain", "at"),
+    Index("ix_feedback_at", "at"),
     Index("ix_feedback_joined", "joined"),
     Index("ix_feedback_pending", "request_id", sqlite_where=text("pending"), postgresql_where=text("pending")),
 )
@@ -219,6 +220,17 @@ def feedback_summaries(
         .order_by(table.version, table.arm, table.metric)
     )
     return [FeedbackSummary(**row) for row in connection.execute(query).mappings()]
+
+
+def mark(connection: Connection, domain: str, since: datetime) -> Mark:
+    """How much was observed in the minutes from an instant on."""
+    rollups, given = metric_rollup.c, feedback.c
+    observed = select(func.coalesce(func.sum(rollups.count), 0)).where(
+        rollups.domain == domain, rollups.minute >= since
+    )
+    judged = select(func.count(), func.max(given.at)).where(given.domain == domain, given.at >= since)
+    opinions, latest = connection.execute(judged).one()
+    return Mark(int(connection.execute(observed).scalar_one()), int(opinions), latest)
 
 
 def purge_requests(connection: Connection, before: datetime) -> int:

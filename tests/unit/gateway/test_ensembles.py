@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from bailiwick.backends.pool import UpstreamPool
 from bailiwick.errors import InvalidInput, NotFound
 from bailiwick.gateway.app import Gateway
 from bailiwick.gateway.ensembles import members_document, members_families, told
+from bailiwick.gateway.keeping import KeptSnapshots
 from bailiwick.gateway.limits import limits_of
 from bailiwick.gateway.model import FeedbackRequest, Snapshot
 from bailiwick.gateway.pins import Pins
@@ -168,6 +170,31 @@ def test_bind__ensembles_leave__their_seats_are_forgotten() -> None:
     fleet.compiler.compile(first)
     assert not fleet.board.reports()
     assert members_families(fleet.board) == []
+
+
+def test_keeping__an_ensemble_over_members_in_no_plan__restored_whole_without_the_database(tmp_path: Path) -> None:
+    fleet = Fleet()
+    fleet.ensemble("cards-e1", "cards@cards-v1", "cards@cards-v2", "loans", quorum=3)
+
+    def kept() -> KeptSnapshots:
+        return KeptSnapshots(
+            tmp_path / "last",
+            fleet,
+            lambda given, previous: fleet.compiler.over(given).compile(previous),
+            {},
+            lambda version: fleet.models[version.id],
+        )
+
+    keeping = kept()
+    first = keeping.compile(None)
+    fleet.changed()
+    keeping.compile(first)
+    fleet.away = True
+    restored = kept().restore()
+    assert restored is not None
+    backend = bound(restored, "cards")
+    assert members(backend) == ["cards@cards-v1", "cards@cards-v2", "loans@loans-v1"]
+    assert len(said(backend)["bailiwick"]["members"]) == 3
 
 
 class Remembering(Tape):

@@ -11,7 +11,9 @@ from sqlalchemy import Connection
 
 from bailiwick.clock import Clock
 from bailiwick.delivery.model import Deployment, DeploymentStatus
+from bailiwick.delivery.people import require_another
 from bailiwick.delivery.rollout import store
+from bailiwick.delivery.rollout.blast_radius import require_provable
 from bailiwick.delivery.rollout.decide import barred, harm, step_after, step_at, unproven
 from bailiwick.delivery.rollout.model import (
     Evidence,
@@ -106,7 +108,7 @@ class RolloutService:
             policy: how it is judged; by default `default_policy`.
             adapt: make the first step large enough for its sample within its dwell, see `start_weight`.
             force: although a gate does not pass. Whoever must agree is asked all the same.
-            break_glass: although the domain is frozen; needs the reason.
+            break_glass: although a freeze of the domain or of ``policy`` holds now; needs the reason.
             expected_revision: of the plan that the caller decided on; None: whatever is in force.
 
         Returns:
@@ -115,12 +117,14 @@ class RolloutService:
 
         Raises:
             NotFound: the domain or version does not exist, or nothing serves the domain.
-            InvalidInput: the schedule or the policy does not fit, or it is forced without a reason.
+            InvalidInput: the schedule or the policy does not fit, its blast radius allows no proof, or it is forced
+                without a reason.
             Conflict: a rollout is active in the domain, several versions share it, the version serves it already, its
                 artefact is damaged, the plan has changed since ``expected_revision``, or the gate policy meanwhile.
-            PolicyDenied: the domain is frozen.
+            PolicyDenied: a freeze of the domain or of ``policy`` holds now.
         """
         checked, judged = check_steps(steps), check_policy(policy or default_policy())
+        require_provable(checked, judged)
         if force and not (actor.reason or "").strip():
             raise InvalidInput("forcing a rollout needs a reason", what="reason", remedy="say why with --reason")
         verdict = self._delivery.judge(domain, version)
@@ -140,6 +144,7 @@ class RolloutService:
                 actor,
                 force=force,
                 break_glass=break_glass,
+                freezes=judged.freezes,
             )
             if made.status is not DeploymentStatus.DEPLOYED:
                 return Started(made, None)
@@ -172,14 +177,13 @@ class RolloutService:
 
         Raises:
             NotFound: there is no such rollout.
-            InvalidInput: no reason is given.
             Conflict: it is over, not at ``expected``, or the plan was changed by hand meanwhile.
         """
-        if not (actor.reason or "").strip():
-            raise InvalidInput("an abort needs a reason", what="reason", remedy="say why with --reason")
+        # whoever takes back at night has no time to find words
+        said = actor if (actor.reason or "").strip() else replace(actor, reason=f"taken back by hand, by {actor.name}")
         with self._moving(id, expected) as (connection, rollout):
-            after = aborted(rollout, str(actor.reason), self._clock.now())
-            return self._recorder.write(connection, rollout, after, "abort", actor)
+            after = aborted(rollout, str(said.reason), self._clock.now())
+            return self._recorder.write(connection, rollout, after, "abort", said)
 
     def promote(
         self, id: str, *, actor: Actor, full: bool = False, force: bool = False, expected: int | None = None
@@ -253,7 +257,7 @@ class RolloutService:
 
         Raises:
             NotFound: there is no such rollout.
-            PolicyDenied: who started a rollout cannot approve it.
+            PolicyDenied: who started a rollout cannot approve it, by whichever face they come, nor can nobody.
             Conflict: it is over, guards already, asks for no approval, or is not at ``expected``.
         """
         with self._moving(id, expected) as (connection, rollout):
@@ -264,13 +268,7 @@ class RolloutService:
                     what="rollout",
                     requested=id,
                 )
-            if actor.name == rollout.started_by:
-                raise PolicyDenied(
-                    f"{actor.name!r} started the rollout and cannot approve it",
-                    what="actor",
-                    requested=actor.name,
-                    remedy="ask somebody else to approve it",
-                )
+            require_another(actor.name, [rollout.started_by], rollout.id)
             after = replace(rollout, approved_step=rollout.step, reason=f"approved by {actor.name}")
             return self._recorder.write(connection, rollout, after, "approve", actor)
 
@@ -318,7 +316,7 @@ class RolloutService:
                 f"{domain!r} is busy: {active.version!r} is being rolled out there",
                 what="domain",
                 requested=domain,
-                remedy=f"wait for it, or take it back with `bailiwick rollout abort {domain} --reason ...`",
+                remedy=f"wait for it, or take it back with `bailiwick rollout abort {domain}`",
             )
         newest = self._traffic.newest(connection, domain)
         if newest is None:
