@@ -20,6 +20,9 @@ from bailiwick.models.ensemble.spec import EnsembleSpec, MemberSpec
 _log = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
 _probes: set[asyncio.Task[None]] = set()
+ENSEMBLE_ARM = "ensemble"
+"""The arm of a version that was asked as a member: nobody got its answer as such, so it counts apart."""
+
 _STREAMING = ("stream", "stream_options")
 
 
@@ -158,9 +161,8 @@ class Round:
         member.seat.end(good=good, seconds=part.seconds, tokens=part.usage.completion_tokens)
         observe = self._board.observe
         if observe is not None and good is not None:
-            arm = f"ensemble={self._ensemble}"
-            observe(member.spec.domain, member.version, "member_failed", float(not good), arm=arm)
-            observe(member.spec.domain, member.version, "member_latency_ms", part.seconds * 1000, arm=arm)
+            observe(member.spec.domain, member.version, "member_failed", float(not good), arm=ENSEMBLE_ARM)
+            observe(member.spec.domain, member.version, "member_latency_ms", part.seconds * 1000, arm=ENSEMBLE_ARM)
 
     async def all(
         self,

@@ -9,12 +9,13 @@ from safetensors.numpy import save as save_safetensors
 
 from bailiwick.errors import InvalidInput
 from bailiwick.models.ensemble.fitted import EnsembleModel
-from bailiwick.models.ensemble.quality import BUCKETS, Quality
+from bailiwick.models.ensemble.quality import Quality
 from bailiwick.models.ensemble.spec import NAME, MemberSpec, Strategy, from_document, to_json
 from bailiwick.models.ports import FittedModel
 from bailiwick.models.safe_files import read_json, read_tensors, require_files
 
 SPEC, NUMBERS = "ensemble.json", "quality.safetensors"
+_MOST = 1 << 20
 _DTYPES = {"bias": "float64", "weights": "float64"}
 
 
@@ -63,6 +64,6 @@ class EnsembleFormat:
 def _quality(files: Mapping[str, bytes], members: int) -> Quality:
     tensors = read_tensors(files, NUMBERS, _DTYPES)
     bias, weights = tensors["bias"], tensors["weights"]
-    if bias.shape != (members,) or weights.shape != (members, BUCKETS):
+    if bias.shape != (members,) or weights.ndim != 2 or not (len(weights) == members and 0 < weights.shape[1] <= _MOST):
         raise InvalidInput("the qualities have another shape than the members", what=NUMBERS, requested=weights.shape)
     return Quality(bias.astype(np.float64), weights.astype(np.float64))

@@ -21,6 +21,8 @@ from threadpoolctl import threadpool_limits
 Floats = NDArray[np.float64]
 
 BUCKETS = 4096
+"""Of new models; a stored one says how many it has."""
+
 _WORD = re.compile(r"\w+")
 _RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0, math.inf)
 _FOLDS = 5
@@ -34,7 +36,7 @@ class Quality:
 
     Args:
         bias: shape ``(members,)``.
-        weights: shape ``(members, BUCKETS)``.
+        weights: shape ``(members, buckets)``.
     """
 
     bias: Floats
@@ -42,16 +44,16 @@ class Quality:
 
     def log_odds(self, text: str) -> Floats:
         """Of each member, shape ``(members,)``."""
-        return np.asarray(self.bias + self.weights @ features(text))
+        return np.asarray(self.bias + self.weights @ features(text, self.weights.shape[1]))
 
 
-def features(text: str) -> Floats:
+def features(text: str, buckets: int = BUCKETS) -> Floats:
     """Hashed words and pairs of words of a text, of length 1; zeros for a text without words."""
     words = _WORD.findall(text.lower())[:_MOST_WORDS]
-    found = np.zeros(BUCKETS)
+    found = np.zeros(buckets)
     for term in (*words, *(f"{a} {b}" for a, b in pairwise(words))):
         code = crc32(term.encode("utf-8", "replace"))
-        found[code % BUCKETS] += 1.0 if code & 0x80000000 else -1.0
+        found[code % buckets] += 1.0 if code & 0x80000000 else -1.0
     length = math.sqrt(float(found @ found))
     return found / length if length else found
 

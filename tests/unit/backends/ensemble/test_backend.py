@@ -199,8 +199,8 @@ def test_observe__each_member_once__and_the_ensemble_not_at_all() -> None:
     answered(backend)
     failed = [each for each in seen if each[2] == "member_failed"]
     assert sorted(failed) == [
-        ("cards", "m0", "member_failed", 0.0, "ensemble=cards@e1"),
-        ("cards", "m1", "member_failed", 1.0, "ensemble=cards@e1"),
+        ("cards", "m0", "member_failed", 0.0, "ensemble"),
+        ("cards", "m1", "member_failed", 1.0, "ensemble"),
     ]
     assert {each[2] for each in seen} == {"member_failed", "member_latency_ms"}
 
