@@ -10,6 +10,7 @@ from typing import Any
 
 import openai
 import pytest
+from commands import run_apart
 from serving import ADA, Fleet, ServerProcess, Upstream, serving
 
 from bailiwick.domains.model import Domain
@@ -191,3 +192,11 @@ def test_first_good__everybody_is_gone__a_typed_503(client: openai.OpenAI, upstr
     assert refused.value.status_code == 503
     assert refused.value.code == "quorum_missing"
     upstream.will("ok")
+
+
+def test_backend_list__members_of_ensembles__shown_apart(server: ServerProcess, fleet: Fleet) -> None:
+    line = f"bailiwick backend list --url {server.url}"
+    done = run_apart(line, fleet.home, {"COLUMNS": "200"})
+    assert done.exit_code == 0, done.errors
+    assert f"Members of cards@{fleet.versions['vote'][0]}" in done.output
+    assert "outside@upstream" in done.output
