@@ -36,9 +36,8 @@ def list_backends(
         print_json(found)
         return
     if not found:
-        out.print(
-            "The gateway calls no upstream and serves no ensemble. `bailiwick domain create --help` shows how a domain names one."
-        )
+        out.print("The gateway calls no upstream and serves no ensemble.")
+        out.print("`bailiwick domain create --help` and `bailiwick ensemble create --help` show how one is named.")
         return
     members = [each for each in found if each.get("kind") == "ensemble_member"]
     replicas = [each for each in found if each not in members]
@@ -48,8 +47,8 @@ def list_backends(
         print_table("Upstreams", columns, rows)
     for ensemble in dict.fromkeys(each["ensemble"] for each in members):
         own = [each for each in members if each["ensemble"] == ensemble]
-        columns = ("member", "state", "under way", "p95 ms", "calls", "failures")
-        print_table(f"Members of {ensemble}", columns, [(each["member"], *_seen(each)) for each in own])
+        headings = ("member", "state", "under way", "p95 ms", "calls", "failures")
+        print_table(f"Members of {ensemble}", headings, [(each["member"], *_seen(each)) for each in own])
         for each in own:
             if each["why"]:
                 out.print(f"{each['member']}: {each['why']}", soft_wrap=True)
