@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 JOBS ?= 2
 
-.PHONY: help demo serve test test-slow check format bench-main bench-gateway bench-gateway-peers bench-soak bench-replicas bench-privacy bench-experiments bench-delivery bench-routing bench-ensembles lock clean
+.PHONY: help demo serve test test-slow check format bench-main bench-gateway bench-gateway-peers bench-soak bench-replicas bench-keys bench-privacy bench-experiments bench-delivery bench-routing bench-ensembles lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -43,6 +43,9 @@ bench-experiments: $(READY_DEV) ## Measure assignment, statistics and their erro
 
 bench-gateway: $(READY_DEV) ## Measure the gateway's CPU time per request, proxied and streamed too
 	@$(BIN)/python -m benchmarks.main gateway
+
+bench-keys: $(READY_DEV) ## Measure what keys and limits add to a request, in process and in Redis; BENCH_FLAGS=--json prints JSON
+	@$(BIN)/python -m benchmarks.bench_keys $(BENCH_FLAGS)
 
 bench-gateway-peers: $(READY_DEV) ## Measure the gateway beside LiteLLM and TensorZero, each installed once into a folder of its own
 	@$(BIN)/python -m benchmarks.bench_gateway_peers $(BENCH_FLAGS)

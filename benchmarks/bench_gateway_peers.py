@@ -62,7 +62,8 @@ def run(quick: bool) -> list[dict[str, Any]]:
         targets = {
             "Bailiwick, plain": plain,
             "Bailiwick, detection, experiment, metrics, access log": full,
-            "TensorZero 2026.6.0": stack.enter_context(tensorzero(folder, upstream)),
+            "TensorZero 2026.6.0": stack.enter_context(tensorzero(folder, upstream, quiet=False)),
+            "TensorZero 2026.6.0 without its log": stack.enter_context(tensorzero(folder, upstream, quiet=True)),
             "LiteLLM 1.106.2": stack.enter_context(litellm(folder, upstream)),
         }
         there = {name: target for name, target in targets.items() if target is not None}

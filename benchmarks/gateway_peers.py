@@ -84,8 +84,8 @@ def interpreter(name: str) -> str | None:
 
 
 @contextmanager
-def tensorzero(folder: Path, upstream: str) -> Iterator[Target | None]:
-    """TensorZero's gateway."""
+def tensorzero(folder: Path, upstream: str, *, quiet: bool) -> Iterator[Target | None]:
+    """TensorZero's gateway: as it starts, which logs each request, or without its log."""
     python = interpreter("tensorzero")
     if python is None:
         yield None
@@ -93,10 +93,7 @@ def tensorzero(folder: Path, upstream: str) -> Iterator[Target | None]:
     config = folder / "tensorzero.toml"
     config.write_text(_TENSORZERO.format(url=upstream))
     words = ("-c", _START_TENSORZERO, str(config))
-    with process(*words, interpreter=python, RUST_LOG="error") as (
-        pid,
-        url,
-    ):  # a line per request is not what we measure
+    with process(*words, interpreter=python, **({"RUST_LOG": "error"} if quiet else {})) as (pid, url):
         base, _, path = url.removeprefix("http://").partition("/")
         yield Target(pid, f"http://{base}", "tensorzero::model_name::echo", f"/{path.strip('/')}/chat/completions")
 

@@ -18,6 +18,8 @@ NAMES = frozenset({"cards", "loans", "misc"})
 TABLE = RoutingTable(NAMES, NAMES, {}, default="misc")
 TIE = (("cards", 0.5), ("loans", 0.45), ("misc", 0.05))
 EXPLORING = Knobs(exploration_floor=0.1, margin=1.0, half_life_days=0)
+BEGUN = Policy(EXPLORING, {"cards|*": {"cards": (1.0, 0.5)}})
+"""One answer was judged: from then on there is something to explore for."""
 
 
 class Says:
@@ -37,7 +39,7 @@ class Says:
 
 
 def router(mode: Mode = Mode.ON, policy: Policy | None = None) -> Router:
-    return Router(Published(1, mode, RuleBook(()), policy or Policy(EXPLORING), 1))
+    return Router(Published(1, mode, RuleBook(()), policy or BEGUN, 1))
 
 
 def decide(made: Router, number: int, says: Says | None = None) -> Decision:

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         2.0, ge=0, le=300, description="how long a busy server that shall stop still accepts, with /readyz saying 503"
     )
     max_connections: int = Field(4_096, ge=1, description="connections to a server at the same time; more are refused")
+    keep_alive_s: int = Field(
+        75, ge=1, le=3600, description="how long a connection waits for its next request; longer than a balancer's"
+    )
     head_timeout_s: float = Field(10.0, gt=0, le=600, description="how long a request's head may take to come")
     body_timeout_s: float = Field(60.0, gt=0, le=3600, description="how long a request's body may take to come")
     stall_timeout_s: float = Field(60.0, gt=0, le=3600, description="how long a client may leave an answer unread")

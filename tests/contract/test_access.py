@@ -192,6 +192,9 @@ def test_change__some_of_it__leaves_the_rest(house: House) -> None:
     changed = house.service.change("app", actor=ADA, limits={"in_flight": None, "tokens_per_day": 9})
     assert (changed.owner, changed.domains, changed.limits) == ("ada", ("cards",), Limits(60, tokens_per_day=9))
     assert house.service.change("app", actor=ADA, domains=()).domains == ()
+    entries = len(house.audit.entries())
+    house.service.change("app", actor=ADA, owner="ada")  # as it is
+    assert len(house.audit.entries()) == entries
     with pytest.raises(InvalidInput, match="'pace'"):
         house.service.change("app", actor=ADA, limits={"pace": 1})
 

@@ -361,7 +361,7 @@ def test_rollout__that_rolls_a_version_back__pauses_the_experiment_too(trials: T
     trials.estate.rollout("v1", "v2", share=5000)
     id = trials.started()
     with trials.estate.traffic.changing() as connection:
-        trials.estate.delivery.conclude(
+        trials.estate.delivery.for_rollouts.conclude(
             connection, "cards", leaving="v2", status=DeploymentStatus.ROLLED_BACK, promoted=None, actor=ADA
         )
     assert trials.experiments.get(id).state is State.PAUSED

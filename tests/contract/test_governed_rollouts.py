@@ -13,7 +13,7 @@ from bailiwick.clock import VirtualClock
 from bailiwick.delivery.model import Deployment, DeploymentStatus
 from bailiwick.delivery.rollout.freeze import FreezeWindow
 from bailiwick.delivery.rollout.model import RolloutState
-from bailiwick.delivery.rollout.service import Started
+from bailiwick.delivery.rollout.starting import Started
 from bailiwick.errors import Conflict, InvalidInput, PolicyDenied
 from bailiwick.governance.audit import Actor
 from bailiwick.storage.database import Database

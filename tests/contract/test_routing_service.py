@@ -49,7 +49,7 @@ class House:
 
     def serve(self, count: int, made: Router | None = None, status: int = 200) -> list[LoggedDecision]:
         """Decide so many requests, a second apart, and log them."""
-        used = made or Router(self.routing.published())
+        used = made or router()
         found = []
         for _ in range(count):
             self.asked += 1
@@ -218,7 +218,7 @@ def test_policies_of_the_learner__older_than_kept__go_but_for_the_one_in_force(h
 def test_apply__harm_in_the_log__refused_unless_forced_with_a_reason(house: House) -> None:
     house.routing.set_mode(Mode.ON, ADA)
     house.routing.apply(EVEN, ADA)
-    for each in house.serve(600):
+    for each in house.serve(600, Router(house.routing.published())):
         house.judge(each, float(each.decision.domain == "loans"))
     house.routing.step()
     worse = Knobs(Algorithm.STATIC, weights={"cards": {"cards": 1.0}})
@@ -259,7 +259,7 @@ def test_history_of_a_decision__the_logged_draw__gives_the_same_again(house: Hou
     from bailiwick.routing.store import candidates_from
 
     house.routing.set_mode(Mode.ON, ADA)
-    for each in house.serve(50):
+    for each in house.serve(50, router()):
         row = house.routing.decision(each.request_id)
         assert row is not None
         assert drawn(candidates_from(row.seen), row.draw).domain == row.domain == each.decision.domain

@@ -78,8 +78,12 @@ def test_rule__word_in_the_query__goes_before_detection(server: ServerProcess) -
 
 
 def test_feedback__one_domain_is_always_right__traffic_moves_there(server: ServerProcess) -> None:
-    before = Counter(ask(server, BOTH)[0] for _ in range(40))
-    assert len(before) == 2, "a near tie is explored"
+    assert len({ask(server, BOTH)[0] for _ in range(20)}) == 1, "nothing was judged, so nothing is explored"
+    judge(server, ask(server, BOTH)[1], True)
+    until(lambda: status(server)["decisions_learned_from"] >= 1)
+    begun = status(server)["revision"]
+    until(lambda: call(server, "/readyz")[0]["revision"]["routing"] >= begun)
+    assert len({ask(server, BOTH)[0] for _ in range(40)}) == 2, "a near tie is explored"
     first = call(server, "/v1/routing/explain", {"text": BOTH})[0]["learning"]["candidates"]
     worse = max(first, key=lambda each: each["probability"])["domain"]
     for _ in range(60):

@@ -20,6 +20,7 @@ BODY = json.dumps({"model": "cards", "messages": [{"role": "user", "content": "m
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 REQUEST = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
 LIMITS = {
+    "BAILIWICK_KEEP_ALIVE_S": "2",
     "BAILIWICK_HEAD_TIMEOUT_S": "1.0",
     "BAILIWICK_BODY_TIMEOUT_S": "1.5",
     "BAILIWICK_STALL_TIMEOUT_S": "1.0",

@@ -93,7 +93,7 @@ async def outages(stage: Stage) -> None:
         balancer = Balancer(stage.urls, [LOST, STREAM, {**LOST, "model": "auto"}, DRIP])
         async with balancer.running():
             # A plan, a domain and an experiment reach every replica.
-            fleet.shift("cards", {first: 5_000, second: 5_000})
+            await asyncio.to_thread(fleet.shift, "cards", {first: 5_000, second: 5_000})
             loans = fleet.platform.domains.get("loans").domain
             fleet.platform.domains.update(replace(loans, description="changed"), ADA)
             with fleet.platform.traffic.changing() as connection:
@@ -104,6 +104,7 @@ async def outages(stage: Stage) -> None:
                 "domains": {"catalogue": domains.catalogue, "revision": domains.revision},
                 "traffic": fleet.platform.traffic.revision(),
                 "detector": 0,
+                "access": fleet.platform.access.revision(),
             }
             await stage.all_say(balancer, revision=newest, status="ready")
             assert all(versions_of(url, "cards") == sorted([first, second]) for url in stage.urls)
@@ -111,7 +112,7 @@ async def outages(stage: Stage) -> None:
             # Redis away: changes go on.
             stage.redis.stop()
             await balancer.more(20)
-            fleet.shift("cards", {second: 10_000})
+            await asyncio.to_thread(fleet.shift, "cards", {second: 10_000})
             newest["traffic"] = fleet.platform.traffic.revision()
             await stage.all_say(balancer, revision=newest, status="ready")
             stage.redis.start()
@@ -136,7 +137,7 @@ async def outages(stage: Stage) -> None:
                 # It is back: every replica catches up, the late one as well.
                 await asyncio.to_thread(stage.postgres.start)
                 await stage.all_say(balancer, status="ready")
-                fleet.shift("cards", {first: 10_000})
+                await asyncio.to_thread(fleet.shift, "cards", {first: 10_000})
                 newest["traffic"] = fleet.platform.traffic.revision()
                 await stage.all_say(balancer, revision=newest, status="ready")
                 assert all(versions_of(url, "cards") == [first] for url in stage.urls)

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime
 
 from bailiwick.api.app import platform_of
+from bailiwick.api.instants import Instant
 from bailiwick.api.traffic import DomainId
 from bailiwick.delivery.track_record import record_document
 from bailiwick.metrics.comparison import Ranked, compare, lower_is_better, rank
@@ -30,8 +30,8 @@ NeededVersion = Annotated[str, Query(pattern=_VERSION)]
 @router.get("/v1/metrics/{domain}")
 def domain_metrics(
     domain: DomainId,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     platform: Platform = Depends(platform_of),
 ) -> dict[str, Any]:
     """Every metric of every version of a domain, and the feedback on it; by default over the last hour."""
@@ -47,8 +47,8 @@ def domain_metrics(
 def metric_trend(
     domain: DomainId,
     metric: Metric,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     version: Version = None,
     resolution: Resolution | None = None,
     platform: Platform = Depends(platform_of),
@@ -65,8 +65,8 @@ def metric_comparison(
     metric: Metric,
     first: NeededVersion,
     second: NeededVersion,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     platform: Platform = Depends(platform_of),
 ) -> dict[str, Any]:
     """The mean of one version less that of another, by default over the last day."""
@@ -79,8 +79,8 @@ def metric_comparison(
 def metric_ranking(
     domain: DomainId,
     metric: Metric,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     lowest_first: bool | None = None,
     platform: Platform = Depends(platform_of),
 ) -> list[Ranked]:
@@ -92,8 +92,8 @@ def metric_ranking(
 @router.get("/v1/metrics/{domain}/versions")
 def version_records(
     domain: DomainId,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     version: Version = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 20,
     platform: Platform = Depends(platform_of),

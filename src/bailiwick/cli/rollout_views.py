@@ -104,7 +104,8 @@ def show_list(rollouts: Sequence[Rollout]) -> None:
     """Two lines per rollout, and why it is where it is."""
     for each in rollouts:
         state = f"[{_COLOURS[each.state]}]{each.state.value}[/]"
-        at = "" if each.state is RolloutState.ABORTED else f" at {percent(each.weight)}"
+        out_of_it = each.state in {RolloutState.ABORTED, RolloutState.SUPERSEDED}
+        at = "" if out_of_it else f" at {percent(each.weight)}"
         out.print(f"[bold]{each.id}[/]  {escape(each.domain)}  {state}{at}", soft_wrap=True)
         line = f"  {each.version}, started {each.started_at:%Y-%m-%d %H:%M}Z by {each.started_by}"
         out.print(line, markup=False, soft_wrap=True)

@@ -19,8 +19,11 @@ _MOST = 20
 
 def print_explanation(found: Mapping[str, Any]) -> None:
     """Every stage of a decision."""
-    out.print(f"[bold]{found['domain']}[/] answers" + (f" with {found['version']}" if found["version"] else ""))
-    out.print(f"  {found['method']}, confidence {found['confidence']:.3f}: ", end="")
+    if found["domain"] is None:
+        out.print("[bold red]Nobody[/] answers: ", end="")
+    else:
+        out.print(f"[bold]{found['domain']}[/] answers" + (f" with {found['version']}" if found["version"] else ""))
+        out.print(f"  {found['method']}, confidence {found['confidence']:.3f}: ", end="")
     out.print(found["reason"], markup=False)
     if found["fallbacks"]:
         out.print(f"  if it cannot: {', '.join(found['fallbacks'])}")

@@ -173,6 +173,7 @@ async def _serve(platform: Platform, listening: socket.socket, announce: Callabl
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            timeout_keep_alive=settings.keep_alive_s,
             timeout_graceful_shutdown=max(1, int(settings.drain_s)),
         )
         if announce is not None:

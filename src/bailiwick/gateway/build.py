@@ -61,7 +61,7 @@ class RunningGateway:
             self._observers.append(AccessLog(settings.access_log, platform.clock))
         if settings.traces:
             self._observers.append(Traces(configured_provider()))
-        self._door = _door(platform, self._name)
+        self._door = _door(platform, self._name, self.reloader)
         self.app = Gateway(
             self.reloader,
             Pins(compiler),
@@ -101,9 +101,15 @@ class RunningGateway:
         await self._pool.close()
 
 
-def _door(platform: Platform, gateway: str) -> Door:
+def _door(platform: Platform, gateway: str, reloader: Reloader) -> Door:
     settings = platform.settings
-    meter = UsageMeter(platform.clock, platform.access.usage, gateway, settings.metrics_interval_s)
+    meter = UsageMeter(
+        platform.clock,
+        platform.access.usage,
+        gateway,
+        settings.metrics_interval_s,
+        has_budgets=lambda: reloader.ready and reloader.snapshot.access.has_budgets,
+    )
     shared = None
     if settings.redis_url is not None:
         shared = SharedLimits(settings.redis_url.get_secret_value(), meter.to_midnight_ms, lambda: meter.today)

@@ -10,7 +10,7 @@ from xxhash import xxh3_128_hexdigest
 from bailiwick.backends.text import content_text
 from bailiwick.clock import Clock
 from bailiwick.gateway.model import Finished, ModelRequest, Snapshot
-from bailiwick.gateway.participants import Participant
+from bailiwick.gateway.participants import Asker, Participant
 from bailiwick.routing.choose import choose
 from bailiwick.routing.log import DecisionLog
 from bailiwick.routing.logged import LoggedDecision
@@ -59,6 +59,7 @@ def question_of(request: ModelRequest, unit: str, participant: Participant | Non
         conversation=conversation,
         turn=turn,
         attributes=_attributes(request, participant),
+        may_ask=participant.may_ask if isinstance(participant, Asker) else None,
     )
 
 

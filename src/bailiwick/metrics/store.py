@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -220,6 +221,51 @@ def feedback_summaries(
         .order_by(table.version, table.arm, table.metric)
     )
     return [FeedbackSummary(**row) for row in connection.execute(query).mappings()]
+
+
+def feedback_points(
+    connection: Connection,
+    domain: str,
+    metric: str,
+    since: datetime,
+    until: datetime,
+    *,
+    floor: Callable[[datetime], datetime] | None = None,
+    version: str | None = None,
+    arm: str | None = None,
+) -> Sequence[Point]:
+    """What was said of answers, by when it was said, as rollups; of what no version is known for, nothing.
+
+    Args:
+        connection: to read.
+        domain: of the answers.
+        metric: that was judged.
+        since: from then on.
+        until: excluded.
+        floor: to the first instant of a point; None: one point per version and arm, which costs no more for many
+            opinions than the database needs to count them.
+        version: only of this one.
+        arm: only of this one.
+    """
+    table = feedback.c
+    within = [table.domain == domain, table.metric == metric, table.at >= since, table.at < until]
+    within += [table.value.is_not(None), table.version.is_not(None)]
+    within += [
+        column == wanted for column, wanted in ((table.version, version), (table.arm, arm)) if wanted is not None
+    ]
+    found: dict[SeriesKey, list[tuple[float, int]]] = {}
+    if floor is None:
+        grouped = select(table.version, table.arm, table.value, func.count().label("times")).where(*within)
+        for row in connection.execute(grouped.group_by(table.version, table.arm, table.value)):
+            found.setdefault(SeriesKey(domain, row.version, row.arm, metric, since), []).append((row.value, row.times))
+    else:
+        each = select(table.version, table.arm, table.value, table.at).where(*within).order_by(table.at)
+        for row in connection.execute(each):
+            found.setdefault(SeriesKey(domain, row.version, row.arm, metric, floor(row.at)), []).append((row.value, 1))
+    return [
+        Point(key, Rollup.of(np.repeat([value for value, _ in said], [times for _, times in said])))
+        for key, said in found.items()
+    ]
 
 
 def mark(connection: Connection, domain: str, since: datetime) -> Mark:

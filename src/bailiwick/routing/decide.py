@@ -1,8 +1,8 @@
 """From a detection to a decision: candidates, what is expected of each, probabilities, one draw. Pure.
 
 The prior of a candidate is what detection says: its calibrated score is taken as the reward to be expected of it, worth
-``prior_strength`` answers. Judged answers are added to that. Where nothing was judged yet the policy is detection's,
-but for the floor; from then on it is more and more what users say.
+``prior_strength`` answers. Judged answers are added to that. Where nothing was judged yet detection decides and nothing
+is explored: without feedback exploring could only cost. From then on it is more and more what users say.
 """
 
 from __future__ import annotations
@@ -98,13 +98,11 @@ def _thompson(features: Features, policy: Policy, priors: dict[str, float]) -> t
     first = next(iter(priors))
     least = known[first][0] - policy.knobs.margin
     kept = [domain for domain in priors if domain == first or known[domain][0] >= least]
-    if len(kept) == 1:
+    judged = sum(known[domain][1] - policy.knobs.prior_strength for domain in priors)
+    if len(kept) == 1 or judged <= 0:
         return (Candidate(first, priors[first], known[first][0], 1.0),)
     means = [known[domain][0] for domain in kept]
-    if sum(known[domain][1] for domain in kept) - len(kept) * policy.knobs.prior_strength < 1.0:
-        chances = [float(domain == first) for domain in kept]  # nothing was judged here yet: as detection says
-    else:
-        chances = chances_to_be_best(means, [variance_of(*known[domain]) for domain in kept])
+    chances = chances_to_be_best(means, [variance_of(*known[domain]) for domain in kept])
     shares = floored(chances, policy.knobs.exploration_floor)
     return tuple(
         Candidate(domain, priors[domain], mean, share) for domain, mean, share in zip(kept, means, shares, strict=True)
@@ -131,7 +129,9 @@ def _linear(features: Features, policy: Policy, priors: dict[str, float]) -> tup
             bounds[domain] = upper_bound(seen, arm.coefficients, arm.inverse, knobs.confidence_width * 0.5)
     least = bounds[first][0] - knobs.margin
     kept = [domain for domain in priors if domain == first or bounds[domain][1] >= least]
-    best = max(kept, key=lambda domain: (bounds[domain][1], domain == first)) if arms else first
+    if not arms:
+        return (Candidate(first, priors[first], bounds[first][0], 1.0),)
+    best = max(kept, key=lambda domain: (bounds[domain][1], domain == first))
     shares = floored([float(domain == best) for domain in kept], knobs.exploration_floor if len(kept) > 1 else 0.0)
     return tuple(
         Candidate(domain, priors[domain], bounds[domain][0], share) for domain, share in zip(kept, shares, strict=True)

@@ -111,7 +111,7 @@ def evaluate(
     if not 0 <= learn_share <= 0.9:
         raise InvalidInput("learn_share must leave decisions to value on", what="learn_share", requested=learn_share)
     fitting = sorted(
-        (each for each in decisions if each.metric in (knobs.metric, FAILED) and each.candidates),
+        (each for each in decisions if each.metric in (knobs.metric, FAILED) and each.candidates and each.context),
         key=lambda each: (each.at, each.request_id),
     )
     cut = int(len(fitting) * learn_share)

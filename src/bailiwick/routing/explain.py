@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import Row
 
 from bailiwick.detection.model import Detection, Explanation
-from bailiwick.errors import BailiwickError, NotFound
+from bailiwick.errors import BailiwickError, InvalidInput, NotFound, Unavailable
 from bailiwick.routing.choose import DETECTED_CHARACTERS, choose, stand_ins
 from bailiwick.routing.decide import draw_of, drawn
 from bailiwick.routing.model import AUTO, Decision, Mode, Route, RoutingTable
@@ -75,24 +75,25 @@ class Explainer:
         self._table = table
 
     def explain(self, asking: Asking) -> dict[str, Any]:
-        """Every stage, and who would answer.
+        """Every stage, and who would answer; ``domain`` is None, and ``reason`` says why, where nobody can.
 
         Raises:
             NotFound: the model is no known domain.
-            InvalidInput: ``auto`` finds no domain and there is no default.
-            Unavailable: nothing that might answer can answer now.
         """
         table, detector = self._table(), self._detector()
         published = self._routing.published()
-        route = self._route(asking, table, detector, published)
+        route: Route | None = None
+        try:
+            found = self._route(asking, table, detector, published)
+        except (InvalidInput, Unavailable) as error:
+            reason = str(error)
+        else:
+            route, reason = found, found.reason
+        if route is not None and route.domain not in table.ready and not list(stand_ins(route.domain, table)):
+            reason = f"{route.domain!r} cannot answer now, and it has no fallback that can"
+            route = None
         document: dict[str, Any] = {
-            "domain": route.domain,
-            "version": None,
-            "method": route.method.value,
-            "confidence": route.confidence,
-            "reason": route.reason,
-            "alternatives": [list(pair) for pair in route.alternatives],
-            "fallbacks": [domain for domain in stand_ins(route.domain, table) if domain != route.domain],
+            **_route(route, reason, table),
             "mode": published.mode.value,
             "policy_revision": published.policy_revision,
         }
@@ -100,9 +101,8 @@ class Explainer:
             document["rules"] = self._rules(asking, published)
             document["detection"] = None if detector is None else _detection(detector.explain(_read(asking.text)))
             document["learning"] = self._learning(asking, table, detector, published, route)
-        document["served"] = self._served(route.domain, asking.unit)
-        document["version"] = document["served"]["version"] if document["served"] else None
-        return document
+        served = None if route is None else self._served(route.domain, asking.unit)
+        return {**document, "served": served, "version": served["version"] if served else None}
 
     def request(self, request_id: str) -> dict[str, Any]:
         """What was decided for a request of the log, and whether a replay of its draw gives the same.
@@ -137,10 +137,10 @@ class Explainer:
         table: RoutingTable,
         detector: ExplainingDetector | None,
         published: Published,
-        route: Route,
+        route: Route | None,
     ) -> dict[str, Any] | None:
         """What learning says, or would say in mode ``shadow``."""
-        decision = route.decision
+        decision = None if route is None else route.decision
         if decision is None:
             shadow = Published(published.revision, Mode.SHADOW, policy=published.policy)
             try:
@@ -155,6 +155,18 @@ class Explainer:
             return None
         found = whereabouts(plan, self._traffic.experiments(domain), self._traffic.holdout(), unit)
         return whereabouts_document(domain, unit, plan.revision, found)
+
+
+def _route(route: Route | None, reason: str, table: RoutingTable) -> dict[str, Any]:
+    return {
+        "domain": None if route is None else route.domain,
+        "version": None,
+        "method": None if route is None else route.method.value,
+        "confidence": 0.0 if route is None else route.confidence,
+        "reason": reason,
+        "alternatives": [] if route is None else [list(pair) for pair in route.alternatives],
+        "fallbacks": [] if route is None else [each for each in stand_ins(route.domain, table) if each != route.domain],
+    }
 
 
 def _read(text: str) -> str:

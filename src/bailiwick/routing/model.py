@@ -78,7 +78,8 @@ class Decision:
         propensity: the probability with which ``domain`` was chosen, given the features.
         proposed: what learning would choose; in mode ``on`` the same as ``domain``, unless a rule decided.
         candidates: what learning chose from; empty where a rule decided.
-        context: the key under which is learned.
+        context: the key under which is learned; empty where nothing is to be learned, since not every candidate might
+            be asked for this request.
         draw: uniform number in [0, 1) that chose; from the key alone, so that a decision can be replayed.
         revision: of the policy; 0 before the first.
         rule: the rule's name, where one decided.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from bailiwick.detection.model import NONE, Detection
 from bailiwick.routing.choose import DETECTED_CHARACTERS, route_detected, stand_ins
 from bailiwick.routing.contexts import context_of
 from bailiwick.routing.decide import candidates_of, draw_of, drawn
-from bailiwick.routing.model import Decision, Features, Mode, Route, RouteMethod, RoutingTable
+from bailiwick.routing.model import Candidate, Decision, Features, Mode, Route, RouteMethod, RoutingTable
 from bailiwick.routing.policy import Policy, Sticky
 from bailiwick.routing.ports import DomainDetector
 from bailiwick.routing.rules import RuleBook
@@ -37,6 +38,7 @@ class Question:
         conversation: what the turns of one conversation have in common; None where that cannot be told.
         turn: 1 for the first message of the user.
         attributes: headers and the like, for rules.
+        may_ask: the domains that may be asked for this request; None: all.
     """
 
     text: str
@@ -46,6 +48,7 @@ class Question:
     conversation: str | None = None
     turn: int = 1
     attributes: Attributes = _unknown
+    may_ask: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,21 @@ class Published:
     def idle(self) -> bool:
         """Whether there is nothing to do but to detect."""
         return self.mode is Mode.OFF and not self.rules.rules
+
+
+def _may_ask(question: Question, domain: str) -> bool:
+    return question.may_ask is None or question.may_ask(domain)
+
+
+def _allowed(candidates: tuple[Candidate, ...], question: Question) -> tuple[Candidate, ...]:
+    """Those that may be asked for this request, with probabilities that sum to 1."""
+    if question.may_ask is None:
+        return candidates
+    kept = [each for each in candidates if question.may_ask(each.domain)]
+    total = sum(each.probability for each in kept)
+    if len(kept) == len(candidates) or not total:
+        return candidates if kept else ()
+    return tuple(replace(each, probability=each.probability / total) for each in kept)
 
 
 class Conversations:
@@ -151,7 +169,7 @@ class Router:
         acts = self.published.mode is Mode.ON
         key, remembered = self._key(question)
         known = self.conversations.get(key) if remembered and acts else None
-        if known is not None and known.domain in table.ready:
+        if known is not None and known.domain in table.ready and _may_ask(question, known.domain):
             kept = replace(known, follow_up=True)
             reason = f"the conversation stays with {kept.domain!r}"
             return replace(base, domain=kept.domain, method=kept.method, reason=reason, decision=kept)
@@ -179,7 +197,8 @@ class Router:
             length=len(question.text),
             operation=question.operation,
         )
-        candidates = candidates_of(features, policy, table)
+        every = candidates_of(features, policy, table)
+        candidates = _allowed(every, question)
         draw = draw_of(key)
         chosen = drawn(candidates, draw) if candidates else None
         proposed = chosen.domain if chosen is not None else base.domain
@@ -192,7 +211,7 @@ class Router:
             proposed=proposed,
             features=features,
             candidates=candidates,
-            context=context_of(features),
+            context=context_of(features) if len(candidates) == len(every) else "",
             draw=draw,
             revision=self.published.policy_revision,
             mode=self.published.mode,

@@ -110,7 +110,9 @@ def test_at__before_and_after__what_served(api: TestClient, platform: Platform) 
     assert api.get("/v1/traffic/cards/at", params={"instant": "2026-03-01T11:59:59Z"}).status_code == 404
     found = api.get("/v1/traffic/cards/at", params={"instant": "2026-03-01T12:00:00Z"}).json()
     assert found["weights"] == {version: 100.0}
-    assert api.get("/v1/traffic/cards/at", params={"instant": "2026-03-01T12:00:00"}).status_code == 422
+    for odd in ("2026-03-01T12:00:00", "9999-12-31T23:59:59-10:00", "0001-01-01T00:00:00+10:00"):
+        assert api.get("/v1/traffic/cards/at", params={"instant": odd}).status_code == 422
+        assert api.get("/v1/metrics/cards", params={"until": odd}).status_code == 422
 
 
 def test_metrics__observations_and_feedback__summed_up(api: TestClient, platform: Platform) -> None:

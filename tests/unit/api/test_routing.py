@@ -63,6 +63,20 @@ def test_mode_and_policy__are_published_and_shown(client: TestClient) -> None:
     assert client.get("/v1/routing/analytics").json()["decisions"] == 0
 
 
+def test_explain__nobody_can_answer__says_so_and_why(tmp_path: Path) -> None:
+    platform = Platform(Settings(home=tmp_path))
+    platform.domains.create(Domain("cards", "cards", "a", keywords=("card",)), ADA, activate=True)
+    with TestClient(create_api(platform)) as client:
+        found = client.post("/v1/routing/explain", json={"text": "my card"}).json()
+        assert (found["domain"], found["version"]) == (None, None)
+        assert "no domain can answer" in found["reason"]
+        assert found["detection"]["domain"] == "cards"
+        named = client.post("/v1/routing/explain", json={"text": "x", "model": "cards"}).json()
+        assert named["domain"] is None
+        assert "cannot answer now" in named["reason"]
+    platform.close()
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [

@@ -449,9 +449,27 @@ class Kept:
         return self.elsewhere
 
 
+def test_meter__store_that_is_away_at_the_start__is_learned_from_later() -> None:
+    clock, kept = VirtualClock(START), Kept()
+    kept.elsewhere, kept.away = {"k": 70}, True
+    meter = UsageMeter(clock, kept, "g1", every_s=3_600)
+
+    async def told() -> None:
+        await meter.start()
+        meter.admitted("k", Used(2, 1))
+        assert meter.spent("k") == 3
+        kept.away = False
+        await meter.flush()
+        assert meter.spent("k") == 73
+        await meter.stop()
+
+    asyncio.run(told())
+    assert kept.rows[("k", "2026-03-01")].tokens == 3
+
+
 def test_meter__store_that_is_away__loses_nothing() -> None:
     clock, kept = VirtualClock(START), Kept()
-    meter = UsageMeter(clock, kept, "g1")
+    meter = UsageMeter(clock, kept, "g1", has_budgets=lambda: bool(kept.elsewhere))
 
     async def told() -> None:
         meter.admitted("k", Used(10, 5))
@@ -463,7 +481,7 @@ def test_meter__store_that_is_away__loses_nothing() -> None:
         clock.advance(timedelta(hours=2))  # into the next day
         meter.admitted("k", Used(1, 1))
         await meter.flush()
-        meter.has_budgets, kept.elsewhere = True, {"k": 70}
+        kept.elsewhere = {"k": 70}
         await meter.flush()
 
     asyncio.run(told())

@@ -69,10 +69,14 @@ def test_candidates__whatever_was_learned__probabilities_of_those_who_can_answer
 
 
 @pytest.mark.parametrize("algorithm", [Algorithm.THOMPSON, Algorithm.LINUCB])
-def test_candidates__nothing_judged__as_detection_says_but_for_the_floor(algorithm: Algorithm) -> None:
+def test_candidates__nothing_judged__as_detection_says_and_nothing_explored(algorithm: Algorithm) -> None:
     found = candidates_of(TIED, Policy(Knobs(algorithm, margin=1.0)), TABLE)
-    assert found[0].domain == "cards"
-    assert found[0].probability == pytest.approx(1 - 0.02 * (len(found) - 1))
+    assert [(each.domain, each.probability) for each in found] == [("cards", 1.0)]
+
+
+def test_candidates__one_answer_judged__exploring_begins() -> None:
+    policy = Policy(Knobs(margin=1.0), {parent_of(context_of(TIED)): {"cards": (1.0, 1.0)}})
+    assert len(candidates_of(TIED, policy, TABLE)) == 3
 
 
 def test_candidates__sure_detection__no_choice_and_no_exploration() -> None:
@@ -94,7 +98,8 @@ def test_candidates__abstention__begins_with_the_default_domain() -> None:
 
 def test_candidates__alternative__takes_part_with_the_detected_domains_prior() -> None:
     table = RoutingTable(NAMES | {"big"}, NAMES | {"big"}, {}, "misc")
-    found = candidates_of(SURE, Policy(Knobs(alternatives={"cards": ("big",)})), table)
+    policy = Policy(Knobs(alternatives={"cards": ("big",)}), {"cards|*": {"cards": (1.0, 1.0)}})
+    found = candidates_of(SURE, policy, table)
     assert [(each.domain, each.prior) for each in found] == [("cards", 0.97), ("big", 0.97)]
 
 

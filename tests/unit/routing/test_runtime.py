@@ -127,3 +127,23 @@ def test_sticky_user__same_user_same_draw_and_none__each_request_its_own() -> No
 def test_no_detector__the_default_answers() -> None:
     question = Question("x", "chat/completions", "r")
     assert made(Mode.ON, Policy(EXPLORING)).route(question, TABLE, None).domain == "misc"
+
+
+def test_key_for_some_domains__nothing_else_is_drawn_nor_learned_of() -> None:
+    routes = [ask(made(), n, may_ask={"cards", "misc"}.__contains__) for n in range(30)]
+    assert {route.domain for route in routes} == {"cards"}
+    assert {(r.decision.propensity, r.decision.context) for r in routes if r.decision} == {(1.0, "")}
+    everywhere = ask(made(), may_ask=lambda _: True).decision
+    assert everywhere is not None
+    assert everywhere.context
+
+
+def test_key_for_other_domains_alone__as_detection_says() -> None:
+    route = ask(made(), may_ask=lambda _: False)
+    assert route.domain == "cards", "who asks is turned away at the door"
+
+
+def test_conversation__with_another_key__is_not_kept_where_it_may_not_ask() -> None:
+    router = made()
+    domain = ask(router, conversation="c").domain
+    assert ask(router, 1, conversation="c", may_ask=lambda each: each != domain).domain != domain

@@ -171,11 +171,7 @@ class Door:
         ]
 
     async def start(self) -> None:
-        """Learn what keys have used today, and begin to write what they use.
-
-        Raises:
-            Unavailable: the store is away.
-        """
+        """Learn what keys have used today, and begin to write what they use."""
         await self.meter.start()
 
     async def stop(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -48,9 +48,17 @@ class UsageMeter:
         store: None: nothing is kept.
         gateway: names this process among all.
         every_s: how often totals are written; what a killed process loses at most.
+        has_budgets: whether any key has a budget, so that it matters what others use.
     """
 
-    def __init__(self, clock: Clock, store: UsageStore | None = None, gateway: str = "", every_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        store: UsageStore | None = None,
+        gateway: str = "",
+        every_s: float = 1.0,
+        has_budgets: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._clock = clock
         self._store = store
         self._gateway = gateway
@@ -61,7 +69,7 @@ class UsageMeter:
         self._task: asyncio.Task[None] | None = None
         self._day, self._midnight_s = "", 0.0
         self._is_late = False
-        self.has_budgets = False
+        self._has_budgets = has_budgets
 
     @property
     def today(self) -> str:
@@ -94,13 +102,9 @@ class UsageMeter:
         return here + (elsewhere.get(key, 0) if known_day == day else 0)
 
     async def start(self) -> None:
-        """Learn what was used today, and begin to write.
-
-        Raises:
-            Unavailable: the store is away.
-        """
+        """Learn what was used today, and begin to write. A store that is away holds nobody up: it is learned later."""
         if self._store is not None:
-            await asyncio.to_thread(self._learn, self._store, self.today)
+            await self.flush()
             self._task = asyncio.create_task(self._write_forever())
 
     async def stop(self) -> None:
@@ -120,7 +124,7 @@ class UsageMeter:
         try:
             if rows:
                 await asyncio.to_thread(store.write, self._gateway, rows)
-            if self.has_budgets:
+            if self._has_budgets() or self._elsewhere[0] != day:
                 await asyncio.to_thread(self._learn, store, day)
         except (BailiwickError, SQLAlchemyError, OSError) as error:
             self._changed |= changed

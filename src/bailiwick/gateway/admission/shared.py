@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from bailiwick.errors import InvalidInput, Unavailable
+from bailiwick.gateway.admission.calls import ScriptCalls
 from bailiwick.gateway.admission.model import Standing, needed
 from bailiwick.gateway.admission.standing import standing_of
 from bailiwick.governance.access.model import Kind, Limit
@@ -59,15 +60,19 @@ class SharedLimits:
             raise Unavailable("the redis client is not installed", remedy="pip install 'bailiwick[redis]'") from error
         self._failures: tuple[type[Exception], ...] = (redis.RedisError, OSError, TimeoutError)
         try:
-            self._client: Any = redis.asyncio.Redis.from_url(
-                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
-            )
+            # how long answers may take is timed once, around a journey, rather than at each read and write
+            self._client: Any = redis.asyncio.Redis.from_url(url, socket_connect_timeout=timeout_s)
         except ValueError as error:
             raise InvalidInput(
                 "the Redis URL cannot be read", what="redis_url", allowed="redis://host:6379/0, rediss://, unix://"
             ) from error
-        self._script: Any = self._client.register_script(
-            (files("bailiwick.gateway.admission") / "shared.lua").read_text("utf-8")
+        self._calls = ScriptCalls(
+            self._client,
+            (files("bailiwick.gateway.admission") / "shared.lua").read_text("utf-8"),
+            timeout_s,
+            unknown=redis.exceptions.NoScriptError,
+            failures=self._failures,
+            lost=self._lose,
         )
         self._to_midnight_ms = to_midnight_ms
         self._today = today
@@ -78,7 +83,6 @@ class SharedLimits:
         self._name = secrets.token_hex(8)
         self._asked = 0
         self._held: dict[str, str] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._probing: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
         self.is_up = True
@@ -97,6 +101,8 @@ class SharedLimits:
         Returns:
             Where the limits stand, and the request's name among those in flight; None: Redis does not answer.
         """
+        if not self.is_up:
+            return None
         self._asked += 1
         member = f"{self._name}:{self._asked}"
         said = [
@@ -104,8 +110,10 @@ class SharedLimits:
             f"{known_spent(limit) if limit.kind is Kind.BUDGET else 0}"
             for limit in limits
         ]
-        answer = await self._ask("take", member, limits, said)
-        if answer is None:
+        arguments = ["take", self._time(), member, self._lease_ms, " ".join(said)]
+        try:
+            answer = await self._calls.ask(self._names(limits), arguments)
+        except self._failures:
             return None
         admitted, *numbers = map(int, answer.split())
         if admitted:
@@ -114,24 +122,33 @@ class SharedLimits:
 
     async def settle(self, limits: Sequence[Limit], tokens: int, used: int, member: str) -> None:
         """Set right what was taken: the request has ended, and used so many tokens. To be called once."""
-        counted = [limit for limit in limits if limit.kind is not Kind.REQUESTS]
-        self._held.pop(member, None)
-        said = [f"{limit.kind.value} {limit.most} {needed(limit, tokens) - used} 0" for limit in counted]
-        if counted:
-            await self._ask("settle", member, counted, said)
+        call = self._settlement(limits, tokens, used, member)
+        if call is not None:
+            with contextlib.suppress(*self._failures):
+                await self._calls.ask(*call)
 
     def settle_soon(self, limits: Sequence[Limit], tokens: int, used: int, member: str) -> None:
         """As `settle`, without waiting for it."""
-        task = asyncio.ensure_future(self.settle(limits, tokens, used, member))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        call = self._settlement(limits, tokens, used, member)
+        if call is not None:
+            self._calls.tell(*call)
+
+    def _settlement(
+        self, limits: Sequence[Limit], tokens: int, used: int, member: str
+    ) -> tuple[list[str], list[str | int]] | None:
+        counted = [limit for limit in limits if limit.kind is not Kind.REQUESTS]
+        self._held.pop(member, None)
+        if not counted or not self.is_up:
+            return None
+        said = [f"{limit.kind.value} {limit.most} {needed(limit, tokens) - used} 0" for limit in counted]
+        return self._names(counted), ["settle", self._time(), member, self._lease_ms, " ".join(said)]
 
     async def stop(self) -> None:
         """Finish what is being settled, and close the connections."""
         for task in (self._probing, self._renewing):
             if task is not None:
                 task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._calls.stop()
         with contextlib.suppress(*self._failures):
             await self._client.aclose()
 
@@ -143,18 +160,6 @@ class SharedLimits:
             f"{_PREFIX}{limit.name}:{self._today()}" if limit.kind is Kind.BUDGET else f"{_PREFIX}{limit.name}"
             for limit in limits
         ]
-
-    async def _ask(self, what: str, member: str, limits: Sequence[Limit], said: Sequence[str]) -> bytes | None:
-        if not self.is_up:
-            return None
-        arguments = [what, self._time(), member, self._lease_ms, " ".join(said)]
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                found: bytes = await self._script(keys=self._names(limits), args=arguments)
-        except self._failures as error:
-            self._lose(error)
-            return None
-        return found
 
     def _standing(self, limit: Limit, left: int, wait: int) -> Standing:
         if limit.kind is Kind.BUDGET and wait:

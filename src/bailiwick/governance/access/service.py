@@ -198,6 +198,8 @@ class AccessService:
                 team=before.team if team is None else check_words(team, "team"),
                 expires_at=None if never_expires else end or before.expires_at,
             )
+            if after == before:
+                return before
             store.change_key(connection, after)
             self._audit.record(
                 connection, actor, "key.set", f"key:{before.id}", before=audited(before), after=audited(after)
@@ -223,8 +225,10 @@ class AccessService:
         check_domain(domain)
         with self._database.write() as connection:
             store.begin_change(self._database, connection)
-            before = dict(store.domain_limits(connection)).get(domain, Limits())
+            before = dict(store.domain_limits(connection)).get(domain, NO_LIMITS)
             after = check_limits(changed_limits(before, changes), of_domain=True)
+            if after == before:
+                return before
             store.set_domain_limits(connection, domain, after, self._clock.now())
             self._audit.record(
                 connection, actor, "domain.limit", f"domain:{domain}", before=before.present(), after=after.present()

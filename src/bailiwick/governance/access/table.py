@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from math import inf
 
-from bailiwick.governance.access.model import KINDS, AccessState, Limit, Limits
+from bailiwick.governance.access.model import KINDS, AccessState, Kind, Limit, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ class AccessTable:
     revoked: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
-    def keys(self) -> dict[str, AdmittedKey]:
-        """Every key that can be let in, by id."""
-        return {opening.key.id: opening.key for opening in self.openings.values()}
+    def has_budgets(self) -> bool:
+        """Whether any key has a budget of a day."""
+        return any(limit.kind is Kind.BUDGET for each in self.openings.values() for limit in each.key.limits)
 
 
 def compile_access(state: AccessState) -> AccessTable:
