@@ -9,7 +9,9 @@ from bailiwick.errors import InvalidInput
 from bailiwick.models.ensemble.selection import MAX_COST, MAX_LATENCY, NO_LIMITS, Limits
 
 _COST, _LATENCY = MAX_COST.encode(), MAX_LATENCY.encode()
-_MOST = 1e12
+MOST = 1e12
+"""The largest limit that a header may state."""
+
 _LONGEST = 24
 
 
@@ -35,7 +37,7 @@ def _number(name: str, given: bytes | None) -> float | None:
         value = float(given) if len(given) <= _LONGEST else math.nan
     except ValueError:
         value = math.nan
-    if not 0 <= value <= _MOST:
+    if not 0 <= value <= MOST:
         raise InvalidInput(
             f"{name!r} is not a number", what=name, requested=given[:50].decode("ascii", "replace"), allowed="0 or more"
         )
