@@ -62,7 +62,7 @@ async def gather(
             if sum(not _failed(task) for task in ended) + len(waiting) < quorum:
                 break
         now = loop.time() - begun
-        return [_outcome(task, ended.get(task), now) for task in tasks]
+        return [_outcome(task, ended.get(task, now if task.done() else None), now) for task in tasks]
     finally:
         for task in tasks:
             if not task.done():

@@ -102,7 +102,7 @@ def test_vote__a_member_outside_names_a_new_label__it_can_win() -> None:
 
 def test_vote__members_fail_or_hang__the_quorum_answers_at_the_deadline() -> None:
     stuck, failing = Outside("a", stuck=True), Outside(fails=True)
-    backend = ensemble(Strategy.VOTE, Outside("a"), Outside("a"), failing, stuck, quorum=2, deadline_ms=100.0)
+    backend = ensemble(Strategy.VOTE, Outside("a"), Outside("a"), failing, stuck, quorum=2, deadline_ms=500.0)
     found = answered(backend)
     assert content(found) == "a"
     failed = {part["member"]: part["failed"] for part in found["bailiwick"]["members"] if "failed" in part}
@@ -235,7 +235,7 @@ def test_cascade__everybody_behind_fails__the_unsure_answer_is_given() -> None:
 
 
 def test_cascade__a_stuck_first_member__leaves_time_for_the_next() -> None:
-    backend = ensemble(Strategy.CASCADE, Outside("x", stuck=True), Outside("b"), specs=[CHEAP, DEAR], deadline_ms=200.0)
+    backend = ensemble(Strategy.CASCADE, Outside("x", stuck=True), Outside("b"), specs=[CHEAP, DEAR], deadline_ms=800.0)
     assert content(answered(backend)) == "b"
     assert backend.members[0].seat.failures == 1
 
@@ -319,7 +319,7 @@ def test_best_of__a_judge_that_prefers_a_word__that_answer_whatever_its_place() 
     [(Outside("no idea"), "gave no verdict"), (Outside(fails=True), "failed"), (Outside(stuck=True), "too slow")],
 )
 def test_best_of__no_verdict__the_majority_decides_and_it_is_said(judge: Outside, words: str) -> None:
-    backend = ensemble(Strategy.BEST_OF, Outside("x"), Outside("y"), Outside("y"), judge=judge, deadline_ms=300.0)
+    backend = ensemble(Strategy.BEST_OF, Outside("x"), Outside("y"), Outside("y"), judge=judge, deadline_ms=1_000.0)
     found = answered(backend)
     assert content(found) == "y"
     assert words in found["bailiwick"]["judge"]
