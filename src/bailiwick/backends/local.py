@@ -35,11 +35,13 @@ class LocalBackend:
         model: the loaded model.
         domain, version: what answers name as ``model``: ``domain@version``.
         clock: for ``created``.
+        identity: digest of the model's artefact; empty: unknown, and its answers are not kept.
     """
 
     in_process = True
 
-    def __init__(self, model: FittedModel, *, domain: str, version: str, clock: Clock) -> None:
+    def __init__(self, model: FittedModel, *, domain: str, version: str, clock: Clock, identity: str = "") -> None:
+        self.identity = identity
         self._model = model
         self._labels = model.card.labels
         self._domain = domain

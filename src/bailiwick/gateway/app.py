@@ -13,6 +13,9 @@ from urllib.parse import unquote
 import orjson
 
 from bailiwick.backends.model import Operation
+from bailiwick.caching.answers import AnswerCache
+from bailiwick.caching.model import Outcome
+from bailiwick.caching.wishes import wishes_of
 from bailiwick.errors import BailiwickError, NotFound, Unavailable
 from bailiwick.gateway.answering import Answering, Asked
 from bailiwick.gateway.asgi import (
@@ -29,6 +32,7 @@ from bailiwick.gateway.asgi import (
     unit_of,
     unless_client_leaves,
 )
+from bailiwick.gateway.cached import cache_headers
 from bailiwick.gateway.evaluations import FLAGS, Evaluations
 from bailiwick.gateway.faults import error_body, status_of
 from bailiwick.gateway.model import Finished, Meter, ModelRequest, Served, ShadowBackend
@@ -64,6 +68,7 @@ class Gateway:
         more_families: what else ``/metrics`` shows.
         upstreams: what ``/v1/backends`` shows: each replica of each upstream.
         observers: told of every finished request for a model; they must not wait.
+        cache: for the domains that keep answers.
     """
 
     def __init__(
@@ -76,9 +81,11 @@ class Gateway:
         more_families: Callable[[], Sequence[Family]] = tuple,
         upstreams: Callable[[], list[dict[str, Any]]] = list,
         observers: Sequence[Callable[[Finished], None]] = (),
+        cache: AnswerCache | None = None,
     ) -> None:
         self._reloader = reloader
-        self._answering = Answering(pins, recorder)
+        self.cache = cache or AnswerCache()
+        self._answering = Answering(pins, recorder, self.cache)
         self._recorder = recorder
         self._max_body_bytes = max_body_bytes
         self._more_families = more_families
@@ -152,6 +159,8 @@ class Gateway:
         asked = await self._answering.ask(request, self._reloader.snapshot, exchange.request_id, unit, asker)
         if (timeout_s := timeout_of(exchange.headers)) is not None:
             asked = replace(asked, ends_s=exchange.started + timeout_s)
+        if any(target.served.caching is not None for target in asked.targets):
+            asked = replace(asked, wishes=wishes_of(exchange.headers, "" if unit == exchange.request_id else unit))
         exchange.asked = asked
         work = self._stream(exchange, asked) if request.stream else self._whole(exchange, asked)
         if asked.targets[0].backend.in_process:
@@ -161,6 +170,9 @@ class Gateway:
 
     async def _whole(self, exchange: _Exchange, asked: Asked) -> None:
         exchange.target, document = await self._answering.whole(asked)
+        if isinstance(document, bytes):  # given to another request before: it was copied then
+            await exchange.respond(200, document, JSON_TYPE)
+            return
         await exchange.respond(200, orjson.dumps(document), JSON_TYPE)
         cast = self.shadows.of(asked, exchange.target)
         if cast is not None:
@@ -174,7 +186,7 @@ class Gateway:
             if not exchange.begun:
                 exchange.target = target
                 await exchange.begin(200, _EVENTS)
-                cast = self.shadows.of(asked, target)
+                cast = None if _is_kept(asked) else self.shadows.of(asked, target)
             await exchange.send({"type": "http.response.body", "body": piece, "more_body": True})
             if cast is not None and length <= MAX_BYTES:
                 length += len(piece)
@@ -240,6 +252,7 @@ class Gateway:
         families = [
             *self.telemetry.families(),
             *self.shadows.families(),
+            *self.cache.families(),
             gauge("snapshot_stale", "1 while the stores cannot be read.", reloader.stale is not None),
             gauge("snapshot_reloads", "Snapshots swapped in since the start.", reloader.reloads),
             gauge(
@@ -331,6 +344,7 @@ class _Exchange:
             completion_tokens=meter.usage.completion_tokens,
             traceparent=self.headers.get(b"traceparent", b""),
             body=request.body if request else _NO_BODY,
+            cache=meter.cache.outcome.value if meter.cache and meter.cache.outcome else "",
         )
 
     def _named(self) -> list[tuple[bytes, bytes]]:
@@ -343,8 +357,14 @@ class _Exchange:
                 (b"x-bailiwick-route", route.method.value.encode()),
                 (b"x-bailiwick-confidence", b"%.4f" % route.confidence),
                 *((b"x-bailiwick-experiment", _experiment_header(each)) for each in self.target.assigned),
+                *(cache_headers(self.asked.meter) if self.asked is not None and self.asked.meter.cache else ()),
             ]
         return named
+
+
+def _is_kept(asked: Asked) -> bool:
+    """Whether the answer was given to another request before."""
+    return asked.meter.cache is not None and asked.meter.cache.outcome is Outcome.HIT
 
 
 def _asked_model(request: ModelRequest) -> str:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from sqlalchemy.exc import SQLAlchemyError
 
 from bailiwick.backends.pool import UpstreamPool
+from bailiwick.caching.answers import AnswerCache
+from bailiwick.caching.redis import RedisAnswers
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.access_log import AccessLog
 from bailiwick.gateway.app import Gateway
@@ -45,6 +47,8 @@ class RunningGateway:
             self._observers.append(AccessLog(settings.access_log, platform.clock))
         if settings.traces:
             self._observers.append(Traces(configured_provider()))
+        redis_url = settings.redis_url
+        self._cache = AnswerCache(RedisAnswers(redis_url.get_secret_value()) if redis_url is not None else None)
         self.app = Gateway(
             self.reloader,
             Pins(compiler),
@@ -53,6 +57,7 @@ class RunningGateway:
             more_families=lambda: [*platform.privacy_gauges(), *upstream_families(self._pool)],
             upstreams=lambda: upstreams_document(self._pool),
             observers=self._observers,
+            cache=self._cache,
         )
 
     async def start(self) -> None:
@@ -68,6 +73,7 @@ class RunningGateway:
         """End the background work and close the upstream connections."""
         await self.reloader.stop()
         await self.app.shadows.stop()
+        await self._cache.close()
         for observer in self._observers:
             await asyncio.to_thread(observer.close)
         with suppress(BailiwickError, SQLAlchemyError):  # without it, the report runs out by itself

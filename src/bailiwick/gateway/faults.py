@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bailiwick.backends.model import UpstreamFailed
+from bailiwick.caching.model import NotCached
 from bailiwick.errors import (
     BailiwickError,
     BudgetExhausted,
@@ -17,6 +18,7 @@ from bailiwick.errors import (
 )
 
 _STATUS: dict[type[BailiwickError], int] = {
+    NotCached: 504,
     InvalidInput: 400,
     NotFound: 404,
     Conflict: 409,

@@ -9,6 +9,7 @@ from typing import Any
 
 from bailiwick.backends.model import Operation, Usage
 from bailiwick.backends.ports import Backend
+from bailiwick.caching.model import CompiledCaching, Told
 from bailiwick.domains.model import CatalogueVersion, Domain
 from bailiwick.routing.model import RoutingTable
 from bailiwick.routing.ports import DomainDetector
@@ -52,6 +53,7 @@ class Served:
         arm_backends: by version, those that the arms of experiments name.
         problems: why experiments cannot run, one text each.
         shadow: None where the plan names none, or it cannot be loaded; then ``shadow_problem`` says why.
+        caching: how its answers are kept; None: they are not.
     """
 
     domain: Domain
@@ -64,6 +66,7 @@ class Served:
     problems: tuple[str, ...] = ()
     shadow: ShadowBackend | None = None
     shadow_problem: str | None = None
+    caching: CompiledCaching | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +117,13 @@ class Meter:
 
     Args:
         first_token_s: seconds from the attempt's beginning to a stream's first piece; None without a stream.
+        usage: what the model used for this request: nothing, where the answer was kept from another.
+        cache: what the cache did; None: the domain keeps no answers.
     """
 
     first_token_s: float | None = None
     usage: Usage = field(default_factory=Usage)
+    cache: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,7 @@ class Finished:
         seconds: from the request's head to the answer's last byte.
         traceparent: the header of W3C Trace Context, where the client sent one.
         body: of the request; observers must keep none of its text.
+        cache: ``hit``, ``miss`` or ``bypass``; empty where the domain keeps no answers.
     """
 
     request_id: str
@@ -147,6 +154,7 @@ class Finished:
     completion_tokens: int | None
     traceparent: bytes
     body: Mapping[str, Any] = field(repr=False)
+    cache: str = ""
 
 
 @dataclass(frozen=True, slots=True)

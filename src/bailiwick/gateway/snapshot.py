@@ -9,6 +9,7 @@ from bailiwick.backends.local import LocalBackend
 from bailiwick.backends.openai_http import OpenAiHttpBackend
 from bailiwick.backends.pool import UpstreamPool
 from bailiwick.backends.ports import Backend
+from bailiwick.caching.identity import compile_caching
 from bailiwick.clock import Clock
 from bailiwick.domains.catalogue import Catalogue
 from bailiwick.domains.model import Domain
@@ -62,6 +63,7 @@ class Compiler:
             )
             for name, domain in catalogue.domains.items()
         }
+        served = {name: _with_caching(entry, revision) for name, entry in served.items()}
         table = RoutingTable(
             known=frozenset(served),
             ready=frozenset(name for name, entry in served.items() if entry.backends),
@@ -176,6 +178,14 @@ class Compiler:
     def _backend(self, domain: Domain, version: str) -> Backend:
         if domain.backend.kind == "local":
             model = self._sources.model(version)
-            return LocalBackend(model, domain=domain.id, version=version, clock=self._clock)
+            identity = self._sources.version(version).artefact_sha256 or ""
+            return LocalBackend(model, domain=domain.id, version=version, clock=self._clock, identity=identity)
         card = self._sources.version(version).card
         return OpenAiHttpBackend(domain, self._pool, self._environment, model=card.get("model"))
+
+
+def _with_caching(served: Served, revision: Revision) -> Served:
+    """The domain with how its answers are kept, if they are."""
+    if served.domain.cache is None:
+        return served
+    return replace(served, caching=compile_caching(served.domain, revision.domains.catalogue))
