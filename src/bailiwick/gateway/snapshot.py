@@ -179,7 +179,14 @@ class Compiler:
         if domain.backend.kind == "local":
             model = self._sources.model(version)
             identity = self._sources.version(version).artefact_sha256 or ""
-            return LocalBackend(model, domain=domain.id, version=version, clock=self._clock, identity=identity)
+            return LocalBackend(
+                model,
+                domain=domain.id,
+                version=version,
+                clock=self._clock,
+                identity=identity,
+                batching=domain.batching,
+            )
         card = self._sources.version(version).card
         return OpenAiHttpBackend(domain, self._pool, self._environment, model=card.get("model"))
 
