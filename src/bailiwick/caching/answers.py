@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -14,9 +14,10 @@ from bailiwick.backends.model import Call, UpstreamFailed, Usage
 from bailiwick.caching.counters import CacheCounters
 from bailiwick.caching.entries import is_whole_stream, packed, rendered, unpacked
 from bailiwick.caching.flights import Flights
-from bailiwick.caching.keys import key_of
+from bailiwick.caching.keys import key_of, question_of
 from bailiwick.caching.lru import BoundedStore
 from bailiwick.caching.model import Asking, Entry, NotCached, Outcome
+from bailiwick.caching.neighbours import Neighbours
 from bailiwick.caching.ports import SharedAnswers
 from bailiwick.caching.shared_streams import SharedStream
 from bailiwick.metrics.prometheus import Family
@@ -29,6 +30,15 @@ class _Fresh:
     entry: Entry
     document: dict[str, Any]
     usage: Usage
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is kept of one domain, as long as its seed is the same."""
+
+    seed: bytes
+    store: BoundedStore
+    neighbours: Neighbours | None = field(default=None)
 
 
 class AnswerCache:
@@ -50,7 +60,7 @@ class AnswerCache:
         self._shared = shared
         self._now_s = now_s
         self._monotonic = monotonic
-        self._stores: dict[str, tuple[bytes, BoundedStore]] = {}
+        self._domains: dict[str, _Kept] = {}
         self._flights: Flights[_Fresh] = Flights()
         self._streams: dict[bytes, SharedStream] = {}
         self.counters = CacheCounters()
@@ -66,8 +76,7 @@ class AnswerCache:
         if key is None:
             self._tell(asking, Outcome.BYPASS)
             return await asking.backend.answer(asking.call)
-        store = self._store(asking)
-        entry = await self._kept(asking, key, store)
+        entry = await self._found(asking, key, self._of(asking))
         if entry is not None:
             return self._hit(asking, entry)
         if asking.wishes.only_if_cached:
@@ -106,8 +115,7 @@ class AnswerCache:
             self._tell(asking, Outcome.BYPASS)
             source = asking.backend.stream(asking.call)
         else:
-            store = self._store(asking)
-            entry = await self._kept(asking, key, store)
+            entry = await self._found(asking, key, self._of(asking))
             if entry is not None:
                 yield self._hit(asking, entry)
                 return
@@ -123,32 +131,49 @@ class AnswerCache:
     def families(self) -> list[Family]:
         """Counters for Prometheus."""
         failures, dropped = getattr(self._shared, "failures", 0), getattr(self._shared, "dropped", 0)
-        return self.counters.families({name: store for name, (_, store) in self._stores.items()}, failures, dropped)
+        return self.counters.families({name: kept.store for name, kept in self._domains.items()}, failures, dropped)
 
     def keep_only(self, domains: frozenset[str]) -> None:
         """Forget the answers of every other domain."""
-        for name in self._stores.keys() - domains:
-            del self._stores[name]
+        for name in self._domains.keys() - domains:
+            del self._domains[name]
 
     async def close(self) -> None:
         """Give connections back."""
         if self._shared is not None:
             await self._shared.close()
 
-    async def _kept(self, asking: Asking, key: bytes, store: BoundedStore) -> Entry | None:
-        wishes = asking.wishes
-        if wishes.no_cache:
+    async def _found(self, asking: Asking, key: bytes, kept: _Kept) -> Entry | None:
+        """The kept answer that may serve, if any: of this question, here or in Redis, else of one much like it."""
+        if asking.similarity is not None:
+            asking.told.question = question_of(asking)
+        if asking.wishes.no_cache:
             return None
-        entry = store.get(key)
+        entry = kept.store.get(key)
         if entry is None and self._shared is not None and asking.settings.shared and not asking.backend.in_process:
-            entry = await self._from_shared(asking, key, store, self._shared)
-        if entry is None or (wishes.max_age_s is not None and self._age_s(entry) > wishes.max_age_s):
+            entry = await self._from_shared(asking, key, kept, self._shared)
+        if entry is not None and self._is_young(asking, entry):
+            return entry
+        return self._similar(asking, kept)
+
+    def _similar(self, asking: Asking, kept: _Kept) -> Entry | None:
+        """The answer to the most alike question, where that is alike enough."""
+        question, semantic = asking.told.question, asking.settings.semantic
+        if question is None or semantic is None or kept.neighbours is None:
             return None
+        nearest = kept.neighbours.nearest(question, semantic.threshold)
+        entry = None if nearest is None else kept.store.get(nearest[0])
+        if nearest is None or entry is None or not self._is_young(asking, entry):
+            return None
+        asking.told.similarity = nearest[1]
+        self.counters.add("semantic_hits", asking.domain)
         return entry
 
-    async def _from_shared(
-        self, asking: Asking, key: bytes, store: BoundedStore, shared: SharedAnswers
-    ) -> Entry | None:
+    def _is_young(self, asking: Asking, entry: Entry) -> bool:
+        most = asking.wishes.max_age_s
+        return most is None or self._age_s(entry) <= most
+
+    async def _from_shared(self, asking: Asking, key: bytes, kept: _Kept, shared: SharedAnswers) -> Entry | None:
         raw = await shared.get(key)
         entry = None if raw is None else unpacked(raw)
         if entry is None:
@@ -157,7 +182,7 @@ class AnswerCache:
         if left_s <= 0:
             return None
         self.counters.add("shared_hits", asking.domain)
-        self._put(asking, key, entry, store, left_s)
+        self._put(asking, key, entry, kept, left_s)
         return entry
 
     async def _ask(self, asking: Asking, call: Call, key: bytes) -> _Fresh:
@@ -226,23 +251,30 @@ class AnswerCache:
     def _keep(self, asking: Asking, key: bytes, entry: Entry) -> None:
         if len(entry.payload) > asking.settings.max_answer_bytes:
             return
-        seed, store = self._stores.get(asking.domain, (b"", None))
-        if store is None or seed != asking.seed:  # the domain has changed since the request came
+        kept = self._domains.get(asking.domain)
+        if kept is None or kept.seed != asking.seed:  # the domain has changed since the request came
             return
-        self._put(asking, key, entry, store, asking.settings.ttl_s)
+        self._put(asking, key, entry, kept, asking.settings.ttl_s)
         if self._shared is not None and asking.settings.shared and not asking.backend.in_process:
             self._shared.put(key, packed(entry), asking.settings.ttl_s)
 
-    def _put(self, asking: Asking, key: bytes, entry: Entry, store: BoundedStore, ttl_s: float) -> None:
-        settings = asking.settings
-        store.put(key, entry, ttl_s, max_entries=settings.max_entries, max_bytes=settings.max_bytes)
+    def _put(self, asking: Asking, key: bytes, entry: Entry, kept: _Kept, ttl_s: float) -> None:
+        settings, question = asking.settings, asking.told.question
+        if question is not None:
+            entry = replace(entry, more_bytes=question.vector.nbytes + 200)
+        bounds = {"max_entries": settings.max_entries, "max_bytes": settings.max_bytes}
+        if kept.store.put(key, entry, ttl_s, **bounds) and question is not None and kept.neighbours is not None:
+            kept.neighbours.add(question, key)
 
-    def _store(self, asking: Asking) -> BoundedStore:
-        """The domain's store; a new one once its settings have changed, so that what nothing can find is let go."""
-        found = self._stores.get(asking.domain)
-        if found is None or found[0] != asking.seed:
-            found = self._stores[asking.domain] = (asking.seed, BoundedStore(self._monotonic))
-        return found[1]
+    def _of(self, asking: Asking) -> _Kept:
+        """What is kept of the domain; begun anew once it has changed, so that what nothing can find is let go."""
+        found = self._domains.get(asking.domain)
+        if found is None or found.seed != asking.seed:
+            found = self._domains[asking.domain] = _Kept(asking.seed, BoundedStore(self._monotonic))
+            if asking.similarity is not None:
+                found.neighbours = Neighbours(asking.similarity)
+                found.store.on_leave = found.neighbours.forget
+        return found
 
     def _hit(self, asking: Asking, entry: Entry) -> bytes:
         self._tell(asking, Outcome.HIT)

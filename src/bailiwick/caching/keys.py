@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from bailiwick.backends.model import Operation
+from bailiwick.caching.lexical import gate_of
 from bailiwick.caching.model import Asking
+from bailiwick.caching.neighbours import Question
+from bailiwick.caching.similarity import LONGEST
 
 LEFT_OUT = frozenset({"model", "stream", "user", "safety_identifier", "prompt_cache_key", "metadata", "store"})
 """Fields that say who asks, how the answer travels, or how it is filed; none of them changes what it says.
@@ -97,3 +101,24 @@ def is_repeatable(asking: Asking) -> bool:
     if body.get("store", operation is Operation.RESPONSE) not in (False, None):
         return False
     return asking.settings.sampled or body.get("temperature") == 0 or type(body.get("seed")) is int
+
+
+def question_of(asking: Asking) -> Question | None:
+    """What similar questions are found by; None where no other question's answer may serve.
+
+    Only the words of the last message, where it is the user's, may differ, and of these nothing that `gate_of` finds.
+    System prompt, history, tools and every other field are part of the context, and must be equal.
+    """
+    if asking.similarity is None or asking.call.operation is not Operation.CHAT or asking.backend.in_process:
+        return None
+    messages = asking.call.body["messages"]
+    last = messages[-1]
+    text = last.get("content")
+    if last["role"] != "user" or not isinstance(text, str) or not text.strip() or len(text) > LONGEST:
+        return None
+    body = {**asking.call.body, "messages": [*messages[:-1], {**last, "content": ""}]}
+    context = key_of(replace(asking, call=replace(asking.call, body=body)))
+    if context is None:
+        return None
+    gate = "\0".join(gate_of(text)).encode("utf-8", "replace")
+    return Question(digest_of(b"question", context, gate), asking.similarity.vectors([text])[0])

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from bailiwick.backends.model import Call
 from bailiwick.backends.ports import Backend
+from bailiwick.caching.neighbours import Question
+from bailiwick.caching.similarity import Similarity
 from bailiwick.domains.cache import AnswerCaching
 from bailiwick.errors import Unavailable
 
@@ -54,10 +56,12 @@ class CompiledCaching:
     Args:
         settings: the section, switched on.
         seed: digest of everything of the domain and its installation that an answer depends on.
+        similarity: of questions; None: only the same question gets the same answer.
     """
 
     settings: AnswerCaching
     seed: bytes
+    similarity: Similarity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Entry:
         request_id: of the request that it answered.
         renamed: its ids are made of the request's id, so that another request gets its own.
         tokens: that the model counted for it, prompt and answer together.
+        more_bytes: that are kept besides, such as a question's vector.
     """
 
     payload: bytes
@@ -77,11 +82,12 @@ class Entry:
     request_id: str
     renamed: bool = False
     tokens: int = 0
+    more_bytes: int = 0
 
     @property
     def size(self) -> int:
         """Bytes in memory, about: the payload and the objects around it."""
-        return len(self.payload) + 600
+        return len(self.payload) + self.more_bytes + 600
 
 
 @dataclass(slots=True)
@@ -92,11 +98,13 @@ class Told:
         outcome: None: the domain keeps no answers.
         age_s: of a kept answer, in seconds.
         similarity: to the question that the answer was given to, where that was another one.
+        question: what similar questions are found by, where they are looked for.
     """
 
     outcome: Outcome | None = None
     age_s: float = 0.0
     similarity: float | None = None
+    question: Question | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,7 @@ class Asking:
         wishes: what the request says of caching.
         flight_s: how long an answer may take that others wait for as well.
         told: gets the outcome.
+        similarity: of questions, where a similar one's answer may serve.
     """
 
     domain: str
@@ -130,6 +139,7 @@ class Asking:
     wishes: Wishes = NO_WISHES
     flight_s: float = 30.0
     told: Told = field(default_factory=Told)
+    similarity: Similarity | None = None
 
 
 class NotCached(Unavailable):

@@ -16,15 +16,18 @@ class SemanticCache:
     """Answers of similar questions, at a threshold that was calibrated on the domain's own labelled examples.
 
     Args:
-        threshold: cosine similarity from which two questions are taken for the same.
+        threshold: likeness, 0 to 1, from which two questions are taken for the same.
         max_wrong: the budget: the share of such hits that may be wrong.
-        examples: digest of the examples that the threshold was calibrated on; with others the section is idle.
-        hits, wrong: what the held-out examples showed at the threshold.
+        model: the version whose labels say what a question means; None: only its wording counts.
+        dataset: that the threshold was calibrated on.
+        questions, hits, wrong: what its held-out half showed at the threshold.
     """
 
     threshold: float
     max_wrong: float
-    examples: str
+    model: str | None = None
+    dataset: str = ""
+    questions: int = 0
     hits: int = 0
     wrong: int = 0
 
@@ -66,7 +69,9 @@ class SemanticCacheDocument(_Strict):
 
     threshold: float = Field(gt=0, le=1)
     max_wrong: float = Field(gt=0, le=0.5)
-    examples: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@+-]{1,200}$")] | None = None
+    dataset: Annotated[str, Field(pattern=r"^[^\x00-\x1f]{0,200}$")] = ""
+    questions: int = Field(default=0, ge=0, le=2**31 - 1)
     hits: int = Field(default=0, ge=0, le=2**31 - 1)
     wrong: int = Field(default=0, ge=0, le=2**31 - 1)
 

@@ -38,6 +38,7 @@ def asking_of(asked: Asked, target: Target, call: Call) -> Asking | None:
         wishes=asked.wishes,
         flight_s=target.served.domain.backend.timeout_s,
         told=told,
+        similarity=caching.similarity,
     )
 
 

@@ -54,6 +54,7 @@ class Served:
         problems: why experiments cannot run, one text each.
         shadow: None where the plan names none, or it cannot be loaded; then ``shadow_problem`` says why.
         caching: how its answers are kept; None: they are not.
+        caching_problem: why they serve the same question only, although the domain wants more.
     """
 
     domain: Domain
@@ -67,6 +68,7 @@ class Served:
     shadow: ShadowBackend | None = None
     shadow_problem: str | None = None
     caching: CompiledCaching | None = None
+    caching_problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from bailiwick.backends.local import LocalBackend
 from bailiwick.backends.openai_http import OpenAiHttpBackend
 from bailiwick.backends.pool import UpstreamPool
 from bailiwick.backends.ports import Backend
-from bailiwick.caching.identity import compile_caching
 from bailiwick.clock import Clock
 from bailiwick.domains.catalogue import Catalogue
 from bailiwick.domains.model import Domain
@@ -17,6 +16,7 @@ from bailiwick.errors import BailiwickError, Conflict, InvalidInput, NotFound, U
 from bailiwick.gateway.model import Revision, Served, ShadowBackend, Snapshot
 from bailiwick.gateway.parameters import check_arm
 from bailiwick.gateway.ports import Sources
+from bailiwick.gateway.similar import with_caching
 from bailiwick.routing.model import RoutingTable
 from bailiwick.routing.ports import DomainDetector
 from bailiwick.traffic.enter import compile_domain
@@ -63,7 +63,9 @@ class Compiler:
             )
             for name, domain in catalogue.domains.items()
         }
-        served = {name: _with_caching(entry, revision) for name, entry in served.items()}
+        served = {
+            name: with_caching(entry, before.get(name), revision, self._sources) for name, entry in served.items()
+        }
         table = RoutingTable(
             known=frozenset(served),
             ready=frozenset(name for name, entry in served.items() if entry.backends),
@@ -73,6 +75,7 @@ class Compiler:
         problems = tuple(f"{name}: {entry.problem}" for name, entry in served.items() if entry.problem)
         problems += tuple(f"{name}: {problem}" for name, entry in served.items() for problem in entry.problems)
         problems += tuple(f"{name}: {entry.shadow_problem}" for name, entry in served.items() if entry.shadow_problem)
+        problems += tuple(f"{name}: {entry.caching_problem}" for name, entry in served.items() if entry.caching_problem)
         flags = {flag: name for name, entry in served.items() for flag in entry.experiments.experiments}
         return Snapshot(revision, served, table, detector, self._clock.now(), problems, flags, placed.ended)
 
@@ -189,10 +192,3 @@ class Compiler:
             )
         card = self._sources.version(version).card
         return OpenAiHttpBackend(domain, self._pool, self._environment, model=card.get("model"))
-
-
-def _with_caching(served: Served, revision: Revision) -> Served:
-    """The domain with how its answers are kept, if they are."""
-    if served.domain.cache is None:
-        return served
-    return replace(served, caching=compile_caching(served.domain, revision.domains.catalogue))

@@ -243,7 +243,7 @@ def test_domain_changes__old_answers_are_let_go_and_late_ones_not_kept() -> None
         await asyncio.sleep(0.01)
         backend.gate.set()
         await asyncio.gather(late, other)
-        assert kept._stores["cards"][0] == b"after" and len(kept._stores["cards"][1]) == 1
+        assert kept._domains["cards"].seed == b"after" and len(kept._domains["cards"].store) == 1
 
     asyncio.run(story())
 
