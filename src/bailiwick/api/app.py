@@ -51,6 +51,7 @@ _ROUTERS = [
     "bailiwick.api.privacy_plans",
     "bailiwick.api.experiments",
     "bailiwick.api.holdout",
+    "bailiwick.api.cache",
 ]
 
 LARGER_BODIES = {"/v1/datasets/": 64 << 20, "/v1/domains/import": 64 << 20}

@@ -12,6 +12,12 @@ from bailiwick.caching.similarity import Similarity
 from bailiwick.domains.cache import AnswerCaching
 from bailiwick.errors import Unavailable
 
+HIT_METRIC = "cache_hit"
+"""Observed of every request that the cache took part in: 1 where it had the answer, else 0."""
+
+SIMILAR_METRIC = "cache_similar"
+"""Observed, as 1, of every hit that another question's answer served."""
+
 
 class Outcome(StrEnum):
     """What the cache did for a request; the value of the header ``x-bailiwick-cache``."""

@@ -38,6 +38,7 @@ _COMMANDS = {
     "rollback": ("bailiwick.cli.rollback", "Go back to the version served before."),
     "metrics": ("bailiwick.cli.metrics", "Show, compare and rank what was observed, and its trends."),
     "route": ("bailiwick.cli.route", "Explain where the gateway sends a query."),
+    "cache": ("bailiwick.cli.cache", "Keep answers for the same question asked again."),
     "backend": ("bailiwick.cli.backends", "Show the servers behind upstream models."),
     "experiment": ("bailiwick.cli.experiment", "Compare versions on live traffic, and ship the better one."),
     "webhook": ("bailiwick.cli.webhook", "Tell other systems of changes, by signed webhooks."),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bailiwick.backends.model import Call
 from bailiwick.caching.identity import identity_of
-from bailiwick.caching.model import Asking, Outcome, Told
+from bailiwick.caching.model import HIT_METRIC, SIMILAR_METRIC, Asking, Outcome, Told
 from bailiwick.gateway.model import Meter
 from bailiwick.gateway.targets import Target
 
@@ -57,7 +57,10 @@ def cache_values(meter: Meter) -> dict[str, float]:
     told = meter.cache
     if told is None or told.outcome is None or told.outcome is Outcome.BYPASS:
         return {}
-    return {"cache_hit": 1.0 if told.outcome is Outcome.HIT else 0.0}
+    values = {HIT_METRIC: 1.0 if told.outcome is Outcome.HIT else 0.0}
+    if told.similarity is not None:
+        values[SIMILAR_METRIC] = 1.0
+    return values
 
 
 def cache_headers(meter: Meter) -> list[tuple[bytes, bytes]]:
