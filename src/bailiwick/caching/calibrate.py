@@ -66,11 +66,11 @@ def calibrate(
         return Calibration(None, max_wrong, len(distinct))
     Random(seed).shuffle(distinct)  # noqa: S311 - a division into halves, no secret
     middle = len(distinct) // 2
-    alike, wrong = _asked(distinct[:middle], similarity)
+    alike, wrong = asked_against_kept(distinct[:middle], similarity)
     threshold = _lowest(alike, wrong, _CAUTION * max_wrong)
     if threshold is None:
         return Calibration(None, max_wrong, len(distinct) - middle)
-    alike, wrong = _asked(distinct[middle:], similarity)
+    alike, wrong = asked_against_kept(distinct[middle:], similarity)
     hit = alike >= threshold
     hits, mistaken = int(hit.sum()), int(wrong[hit].sum())
     return Calibration(threshold, max_wrong, len(alike), hits, mistaken, upper_bound(mistaken, hits))
@@ -85,8 +85,14 @@ def upper_bound(wrong: int, hits: int, level: float = LEVEL) -> float:
     return 1.0 if wrong >= hits else float(betaincinv(wrong + 1, hits - wrong, level))
 
 
-def _asked(examples: Sequence[LabelledText], similarity: Similarity) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The likeness of each question to the nearest kept one that passes the gate, and whether its label differs."""
+def asked_against_kept(
+    examples: Sequence[LabelledText], similarity: Similarity
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The first half kept, the second asked: each question's likeness to the nearest kept one that passes the gate.
+
+    Returns:
+        The likenesses, 0 where none passes, and whether the labels differ, both of shape ``(asked,)``.
+    """
     middle = len(examples) // 2
     kept, asked = examples[:middle], examples[middle:]
     rows = similarity.vectors([each.text for each in kept])

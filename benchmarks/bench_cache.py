@@ -1,0 +1,239 @@
+"""What keeping answers saves, how often a similar question would be answered wrongly, and what batching gains.
+
+CPU seconds (user and system) of the serving process alone, as in `bench_gateway`. `--quick` leaves out the servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.bench_gateway import CONNECTIONS, RUNS, _environment, build_estate, process, us_per_request
+from benchmarks.records import CORPORA, publish, record, show
+
+BUDGETS = (0.02, 0.05, 0.10)
+SEEDS = (1, 2, 3)
+TEXTS = 4_096
+
+
+def run(*, quick: bool = False) -> list[dict[str, Any]]:
+    """Every figure."""
+    found = [*_computed_together(), *_similar()]
+    return found if quick else [*_served(), *found]
+
+
+def _served() -> Iterator[dict[str, Any]]:
+    """The gateway with and without, over a real upstream and with a real local model."""
+    serve_echo = "from benchmarks.bench_gateway import serve_echo; serve_echo()"
+    serve = ("-m", "bailiwick", "--json", "serve", "--port", "0")
+    with tempfile.TemporaryDirectory() as folder, process("-c", serve_echo) as (_, upstream):
+        build_estate(Path(folder), upstream, upstream)
+        plain = {}
+        with process(*serve, BAILIWICK_HOME=folder) as (pid, url):
+            for model in ("proxied", "cards", "auto"):
+                for connections in CONNECTIONS:
+                    plain[model, connections] = us_per_request(pid, url, model, connections)
+        for command in (["on", "proxied"], ["on", "cards"]):
+            _bailiwick(folder, "cache", *command)
+        with process(*serve, BAILIWICK_HOME=folder) as (pid, url):
+            for model, goal in (("proxied", 150), ("cards", None)):
+                for connections in CONNECTIONS:
+                    yield _us(
+                        f"cache hit, {_NAMES[model]}, {connections} connections",
+                        us_per_request(pid, url, model, connections),
+                        plain[model, connections],
+                        "the same, not kept",
+                        goal,
+                    )
+        _bailiwick(folder, "cache", "off", "cards")
+        for window_ms in (0.0, 2.0):
+            section = json.dumps({"size": 64, "window_ms": window_ms})
+            _bailiwick(folder, "domain", "update", "cards", "--set", f"batching={section}")
+            with process(*serve, BAILIWICK_HOME=folder) as (pid, url):
+                for connections in CONNECTIONS:
+                    yield _us(
+                        f"local model, batching with a window of {window_ms:g} ms, {connections} connections",
+                        us_per_request(pid, url, "cards", connections),
+                        plain["cards", connections],
+                        "the same, each by itself",
+                        None,
+                    )
+        for connections in CONNECTIONS:
+            yield _us(f"local model, auto, {connections} connections", plain["auto", connections], None, None, 500)
+
+
+_NAMES = {"proxied": "upstream model", "cards": "local model"}
+
+
+def _us(name: str, value: float, peer_value: float | None, peer: str | None, goal: float | None) -> dict[str, Any]:
+    return record(
+        f"gateway CPU per request: {name}",
+        value,
+        "us",
+        better="lower",
+        goal=goal,
+        peer=peer,
+        peer_value=peer_value,
+        runs=RUNS,
+    )
+
+
+def _bailiwick(home: str, *words: str) -> None:
+    command = [sys.executable, "-m", "bailiwick", "--home", home, *words]
+    subprocess.run(command, env=_environment(), check=True, capture_output=True)
+
+
+def _banking() -> tuple[list[Any], list[Any]]:
+    from bailiwick.models.model import LabelledText
+
+    def rows(name: str) -> list[LabelledText]:
+        with (CORPORA / "banking77" / name).open(encoding="utf-8", newline="") as file:
+            return [LabelledText(row[0], row[1]) for row in list(csv.reader(file))[1:]]
+
+    return rows("train.csv"), rows("test.csv")
+
+
+def _model(examples: Sequence[Any], seed: int) -> Any:
+    from bailiwick.models.catalogue import family
+
+    return family().train(examples[:4_500], examples[4_500:5_000], seed=seed)
+
+
+def _computed_together() -> Iterator[dict[str, Any]]:
+    """CPU of a 77-label model per text, and of the batcher around it under a crowd."""
+    from bailiwick.backends.batching import Batcher
+    from bailiwick.domains.batching import Batching
+
+    training, test = _banking()
+    random.Random(1).shuffle(training)
+    model = _model(training, 1)
+    texts = ([each.text for each in test] * 2)[:TEXTS]
+    model.predict(texts)  # words are looked up once
+    alone = _median_us(lambda: [model.predict([text]) for text in texts])
+    for size in (4, 16, 64):
+
+        def batches(size: int = size) -> None:
+            for begin in range(0, len(texts), size):
+                model.predict(texts[begin : begin + size])
+
+        yield _computed(f"batches of {size}", _median_us(batches), alone)
+
+    for clients in CONNECTIONS:
+
+        async def crowd(clients: int = clients) -> None:
+            batcher = Batcher(model.predict, Batching(size=64))
+
+            async def client(own: Sequence[str]) -> None:
+                for text in own:
+                    await batcher.predict([text], 30.0)
+                    await asyncio.sleep(0)
+
+            await asyncio.gather(*(client(texts[number::clients]) for number in range(clients)))
+
+        async def by_themselves(clients: int = clients) -> None:
+            async def client(own: Sequence[str]) -> None:
+                for text in own:
+                    model.predict([text])
+                    await asyncio.sleep(0)
+
+            await asyncio.gather(*(client(texts[number::clients]) for number in range(clients)))
+
+        together, each = (
+            _median_us(lambda story=story: asyncio.run(story()))
+            for story in (crowd, by_themselves)  # type: ignore[misc]
+        )
+        yield _computed(f"through the batcher, {clients} clients", together, each)
+
+
+def _computed(name: str, value: float, alone: float) -> dict[str, Any]:
+    return record(
+        f"CPU per text, Banking77 model: {name}",
+        value,
+        "us",
+        better="lower",
+        peer="one by one",
+        peer_value=alone,
+        runs=RUNS,
+    )
+
+
+def _median_us(work: Any) -> float:
+    found = []
+    for _ in range(RUNS):
+        before = time.process_time()
+        work()
+        found.append((time.process_time() - before) / TEXTS * 1e6)
+    return float(np.median(found))
+
+
+def _similar() -> Iterator[dict[str, Any]]:
+    """Hits and wrong hits of similar questions on Banking77: what may differ is what nobody had labelled alike."""
+    from bailiwick.caching.calibrate import asked_against_kept, calibrate
+    from bailiwick.caching.similarity import Similarity
+    from bailiwick.statistics.proportions import wilson_interval
+
+    training, test = _banking()
+    outcomes: dict[tuple[str, float], list[Any]] = {}
+    curves: dict[tuple[str, float], list[tuple[int, int, int]]] = {}
+    for seed in SEEDS:
+        shuffled = list(training)
+        random.Random(seed).shuffle(shuffled)
+        held_out = list({" ".join(each.text.lower().split()): each for each in [*shuffled[5_000:], *test]}.values())
+        similarities = {
+            "wording": Similarity(),
+            "wording and a model's labels": Similarity(_model(shuffled, seed).predict),
+        }
+        for name, similarity in similarities.items():
+            for budget in BUDGETS:
+                found = calibrate(held_out, similarity, max_wrong=budget, seed=seed)
+                outcomes.setdefault((name, budget), []).append(found)
+            alike, wrong = asked_against_kept(held_out, similarity)
+            for threshold in (0.7, 0.8, 0.9):
+                hit = alike >= threshold
+                counts = (len(alike), int(hit.sum()), int(wrong[hit].sum()))
+                curves.setdefault((name, threshold), []).append(counts)
+    for (name, budget), many in outcomes.items():
+        held = [found for found in many if found.holds]
+        yield record(
+            f"similar questions, {name}: seeds of {len(SEEDS)} whose held-out half proves <= {100 * budget:g} % wrong",
+            len(held),
+            "seeds",
+            better="higher",
+        )
+        if held:
+            hits, asked = sum(found.hits for found in held), sum(found.questions for found in held)
+            mistaken = sum(found.wrong for found in held)
+            yield record(f"... hit rate there ({budget:g})", 100 * hits / asked, "%", better="higher")
+            yield record(
+                f"... wrong hits there ({budget:g})", 100 * mistaken / hits, "%", better="lower", goal=100 * budget
+            )
+    for (name, threshold), many_counts in curves.items():
+        asked, hits, mistaken = (sum(column) for column in zip(*many_counts, strict=True))
+        low, high = wilson_interval(mistaken, hits) if hits else (0.0, 1.0)
+        label = f"similar questions, {name}, threshold {threshold:g}"
+        yield record(f"{label}: hit rate", 100 * hits / asked, "%", better="higher", runs=len(SEEDS))
+        words = f"{label}: wrong of {hits:,} hits (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
+        yield record(words, 100 * mistaken / max(hits, 1), "%", better="lower", runs=len(SEEDS))
+
+
+def main() -> None:
+    """Measure and publish; with ``--quick`` only show."""
+    if "--quick" in sys.argv:
+        show("cache", run(quick=True))
+    else:
+        publish("cache", run())
+
+
+if __name__ == "__main__":
+    main()
