@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from benchmarks.bench_gateway import CONNECTIONS, RUNS, _environment, build_estate, process, us_per_request
 from benchmarks.records import CORPORA, publish, record, show
@@ -29,6 +30,7 @@ TEXTS = 4_096
 
 def run(*, quick: bool = False) -> list[dict[str, Any]]:
     """Every figure."""
+    threadpool_limits(limits=1)  # as every gateway does
     found = [*_computed_together(), *_similar()]
     return found if quick else [*_served(), *found]
 

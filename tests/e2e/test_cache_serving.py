@@ -1,4 +1,4 @@
-"""Kept answers and batching through real servers: two replicas over one database, official client, feedback, clearing."""
+"""Kept answers and batching through real servers: two replicas over one database, official client, feedback."""
 
 from __future__ import annotations
 
@@ -75,10 +75,8 @@ def test_two_gateways__hits_count_feedback_works_and_clearing_reaches_both(
 
     eventually(counted, "the hits of both gateways are not counted")
     call(second, "POST", "/v1/cache/chatty/clear")
-    eventually(
-        lambda: ask(first)[0] == "miss" or len(upstream.bodies) > 2, "the first gateway still serves old answers"
-    )
-    eventually(lambda: ask(second)[0] == "hit" and len(upstream.bodies) == 4, "the second gateway was not cleared")
+    eventually(lambda: ask(first)[0] == "miss", "the first gateway still serves old answers")
+    eventually(lambda: ask(second)[0] == "miss", "the second gateway still serves old answers")
     shown = urllib.request.urlopen(f"{first.url}/metrics", timeout=30).read().decode()
     assert 'bailiwick_cache_requests_total{domain="chatty",outcome="hit"}' in shown
 

@@ -16,7 +16,7 @@ from bailiwick.models.model import LabelledText
 
 LEVEL = 0.95
 FEWEST = 40
-_CAUTION = 0.6
+_CAUTION = 0.8
 _BLOCK = 512
 
 

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from bailiwick.caching.calibrate import LEVEL, Calibration, calibrate
 from bailiwick.caching.model import HIT_METRIC, SIMILAR_METRIC
 from bailiwick.caching.similarity import Similarity
@@ -157,7 +159,8 @@ class CachingService:
             )
         version = None if model is None else self._version(model)
         similarity = Similarity(None if version is None else self._model(version.id).predict)
-        found = calibrate(self._examples(dataset, domain, version), similarity, max_wrong=max_wrong)
+        with threadpool_limits(limits=1):  # threads that wait for each other cost more than such small products
+            found = calibrate(self._examples(dataset, domain, version), similarity, max_wrong=max_wrong)
         if not found.holds or found.threshold is None:
             raise _no_threshold(domain, found)
         name = None if version is None else version.id
