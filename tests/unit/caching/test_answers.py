@@ -248,6 +248,17 @@ def test_domain_changes__old_answers_are_let_go_and_late_ones_not_kept() -> None
     asyncio.run(story())
 
 
+def test_keep_only__domains_that_keep_nothing_any_more__are_let_go() -> None:
+    async def story() -> None:
+        backend, kept = Counting(), cache()
+        await said(kept, asking(backend))
+        await said(kept, asking(backend, domain="loans"))
+        kept.keep_only(frozenset({"loans"}))
+        assert set(kept._domains) == {"loans"}
+
+    asyncio.run(story())
+
+
 def test_families__hits_misses_bytes() -> None:
     async def story() -> None:
         backend, kept = Counting(), cache()

@@ -179,9 +179,9 @@ def _examples(count: int, mistaken: float) -> list[LabelledText]:
     words = ["".join(generator.choice(list("abcdefghijklmnop"), 7)) for _ in range(count)]
     made = []
     for number in range(count):
-        group = number // 12
+        group = number // 30
         label = "other" if generator.random() < mistaken else f"label {group}"
-        made.append(LabelledText(" ".join([*words[group * 6 : group * 6 + 6], words[number][:2]]), label))
+        made.append(LabelledText(" ".join([*words[group * 8 : group * 8 + 8], words[number][:2]]), label))
     return made
 
 

@@ -15,7 +15,8 @@ from experiment_plans import experiment
 from gateway_sources import Memory, compiler, split
 
 from bailiwick.caching.answers import AnswerCache
-from bailiwick.domains.cache import AnswerCaching
+from bailiwick.domains.cache import AnswerCaching, SemanticCache
+from bailiwick.domains.model import Backend, Domain
 from bailiwick.gateway.app import Gateway
 from bailiwick.gateway.model import Finished, Snapshot
 from bailiwick.gateway.pins import Pins
@@ -313,6 +314,30 @@ def test_sampled_upstream_answer__bypass() -> None:
         assert [(await house.ask()).cache for _ in range(2)] == ["miss", "hit"]  # the domain's default is 0
 
     run(house, story)
+
+
+def test_similar__compiled_once__and_without_its_model_only_the_same_question_is_answered() -> None:
+    house = House()
+    sources = house.sources
+    upstream = Backend("openai-compatible", base_url="http://127.0.0.1:1/v1", model="m")
+
+    def proven(model: str | None) -> Domain:
+        return Domain(
+            "helper", "H", "a", backend=upstream, cache=AnswerCaching(semantic=SemanticCache(0.8, 0.02, model))
+        )
+
+    sources.domains["helper"] = proven("v1")
+    made = compiler(sources)
+    first = made.compile(None)
+    caching = first.served["helper"].caching
+    assert caching is not None and caching.similarity is not None
+    sources.changed()
+    again = made.compile(first).served["helper"].caching
+    assert again is not None and again.similarity is caching.similarity
+    sources.domains["helper"] = proven("gone")
+    lost = made.compile(first)
+    assert lost.served["helper"].caching is not None and lost.served["helper"].caching.similarity is None
+    assert any("similar questions are not looked for" in problem for problem in lost.problems)
 
 
 def test_metrics__the_cache_is_shown() -> None:
