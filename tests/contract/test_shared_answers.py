@@ -143,6 +143,23 @@ def test_nonsense_in_redis__is_no_answer(redis_url: str) -> None:
     run(redis_url, story)
 
 
+def test_answer_of_another_key__is_no_answer(redis_url: str) -> None:
+    import redis
+
+    backend = Counting()
+
+    async def story(shared: RedisAnswers, first: AnswerCache, second: AnswerCache) -> None:
+        await said(first, asking(backend, "one"))
+        await shared.settled()
+        keys = [key_of(asking(backend, text)) or b"" for text in ("one", "two")]
+        with redis.Redis.from_url(redis_url) as client:
+            mixed_up = client.get(b"bailiwick:answer:" + keys[0].hex().encode())
+            client.set(b"bailiwick:answer:" + keys[1].hex().encode(), mixed_up)
+        assert await said(second, asking(backend, "two")) == "two 2"
+
+    run(redis_url, story)
+
+
 def test_redis_away__no_request_fails_and_it_is_soon_left_alone() -> None:
     backend = Counting()
 

@@ -175,7 +175,7 @@ class AnswerCache:
 
     async def _from_shared(self, asking: Asking, key: bytes, kept: _Kept, shared: SharedAnswers) -> Entry | None:
         raw = await shared.get(key)
-        entry = None if raw is None else unpacked(raw)
+        entry = None if raw is None else unpacked(raw, key)
         if entry is None:
             return None
         left_s = asking.settings.ttl_s - self._age_s(entry)
@@ -256,7 +256,7 @@ class AnswerCache:
             return
         self._put(asking, key, entry, kept, asking.settings.ttl_s)
         if self._shared is not None and asking.settings.shared and not asking.backend.in_process:
-            self._shared.put(key, packed(entry), asking.settings.ttl_s)
+            self._shared.put(key, packed(entry, key), asking.settings.ttl_s)
 
     def _put(self, asking: Asking, key: bytes, entry: Entry, kept: _Kept, ttl_s: float) -> None:
         settings, question = asking.settings, asking.told.question

@@ -33,10 +33,11 @@ def rendered(entry: Entry, request_id: str) -> bytes:
     return payload
 
 
-def packed(entry: Entry) -> bytes:
-    """The entry as bytes: one line of JSON, then the payload."""
+def packed(entry: Entry, key: bytes) -> bytes:
+    """The entry under a key as bytes: one line of JSON, which repeats the key, then the payload."""
     head = {
         "format": _FORMAT,
+        "key": key.hex(),
         "stored_at_s": entry.stored_at_s,
         "request_id": entry.request_id,
         "renamed": entry.renamed,
@@ -46,11 +47,14 @@ def packed(entry: Entry) -> bytes:
     return orjson.dumps(head) + b"\n" + entry.payload
 
 
-def unpacked(raw: bytes) -> Entry | None:
-    """The entry in some bytes; None where they are none: cut off, of another format, or not ours at all.
+def unpacked(raw: bytes, key: bytes) -> Entry | None:
+    """The entry under a key in some bytes; None where they are none: cut off, not ours, or of another key.
 
-    >>> unpacked(packed(Entry(b"{}", 1.5, "r1"))) == Entry(b"{}", 1.5, "r1"), unpacked(b"nonsense")
-    (True, None)
+    That the bytes name their key makes a mix-up of a shared cache's answers, by whatever mistake, a miss.
+
+    >>> raw = packed(Entry(b"{}", 1.5, "r1"), b"k")
+    >>> unpacked(raw, b"k") == Entry(b"{}", 1.5, "r1"), unpacked(raw, b"other"), unpacked(b"nonsense", b"k")
+    (True, None, None)
     """
     line, newline, payload = raw.partition(b"\n")
     try:
@@ -58,6 +62,8 @@ def unpacked(raw: bytes) -> Entry | None:
     except orjson.JSONDecodeError:
         return None
     if not isinstance(head, dict) or head.get("format") != _FORMAT or head.get("length") != len(payload):
+        return None
+    if head.get("key") != key.hex():
         return None
     stored, request_id, tokens = head.get("stored_at_s"), head.get("request_id"), head.get("tokens")
     if not (isinstance(stored, float | int) and math.isfinite(stored) and isinstance(request_id, str)):

@@ -37,7 +37,7 @@ class RedisAnswers:
         except ModuleNotFoundError as error:
             raise Unavailable("the redis client is not installed", remedy="pip install 'bailiwick[redis]'") from error
         try:
-            self._client: Any = client.Redis.from_url(url, retry=None, max_connections=_MOST_PUTS)
+            self._client: Any = client.Redis.from_url(url, retry=None)
         except ValueError as error:
             raise InvalidInput(
                 "the Redis URL cannot be read", what="redis_url", allowed="redis://host:6379/0, rediss://, unix://"

@@ -13,18 +13,18 @@ DONE = b"data: [DONE]\n\n"
 @given(st.binary(max_size=200), st.floats(0, 4e9), st.text(max_size=20), st.booleans(), st.integers(0, 2**40))
 def test_packed__any_entry__comes_back(payload: bytes, at: float, name: str, renamed: bool, tokens: int) -> None:
     entry = Entry(payload, at, name, renamed, tokens)
-    assert unpacked(packed(entry)) == entry
+    assert unpacked(packed(entry, b"k"), b"k") == entry
 
 
 @given(st.binary(max_size=300))
 def test_unpacked__any_bytes__never_raises(raw: bytes) -> None:
-    unpacked(raw)
+    unpacked(raw, b"k")
 
 
 @given(st.integers(0, 200))
 def test_unpacked__cut_off__is_no_entry(length: int) -> None:
-    raw = packed(Entry(b'{"id":"up-1","choices":[]}', 1.0, "r1"))
-    assert length >= len(raw) or unpacked(raw[:length]) is None
+    raw = packed(Entry(b'{"id":"up-1","choices":[]}', 1.0, "r1"), b"k")
+    assert length >= len(raw) or unpacked(raw[:length], b"k") is None
 
 
 def test_rendered__an_answers_own_id__becomes_the_new_requests() -> None:
