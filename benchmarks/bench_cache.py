@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,46 +36,35 @@ def run(*, quick: bool = False) -> list[dict[str, Any]]:
 
 
 def _served() -> Iterator[dict[str, Any]]:
-    """The gateway with and without, over a real upstream and with a real local model."""
+    """Three gateways that run side by side and are measured in turn: plain, with kept answers, with batching."""
     serve_echo = "from benchmarks.bench_gateway import serve_echo; serve_echo()"
     serve = ("-m", "bailiwick", "--json", "serve", "--port", "0")
     with tempfile.TemporaryDirectory() as folder, process("-c", serve_echo) as (_, upstream):
-        build_estate(Path(folder), upstream, upstream)
-        plain = {}
-        with process(*serve, BAILIWICK_HOME=folder) as (pid, url):
-            for model in ("proxied", "cards", "auto"):
-                for connections in CONNECTIONS:
-                    plain[model, connections] = us_per_request(pid, url, model, connections)
-        for command in (["on", "proxied"], ["on", "cards"]):
-            _bailiwick(folder, "cache", *command)
-        with process(*serve, BAILIWICK_HOME=folder) as (pid, url):
-            for model, goal in (("proxied", 150), ("cards", None)):
-                for connections in CONNECTIONS:
-                    yield _us(
-                        f"cache hit, {_NAMES[model]}, {connections} connections",
-                        us_per_request(pid, url, model, connections),
-                        plain[model, connections],
-                        "the same, not kept",
-                        goal,
-                    )
-        _bailiwick(folder, "cache", "off", "cards")
-        for window_ms in (0.0, 2.0):
-            section = json.dumps({"size": 64, "window_ms": window_ms})
-            _bailiwick(folder, "domain", "update", "cards", "--set", f"batching={section}")
-            with process(*serve, BAILIWICK_HOME=folder) as (pid, url):
-                for connections in CONNECTIONS:
-                    yield _us(
-                        f"local model, batching with a window of {window_ms:g} ms, {connections} connections",
-                        us_per_request(pid, url, "cards", connections),
-                        plain["cards", connections],
-                        "the same, each by itself",
-                        None,
-                    )
-        for connections in CONNECTIONS:
-            yield _us(f"local model, auto, {connections} connections", plain["auto", connections], None, None, 500)
-
-
-_NAMES = {"proxied": "upstream model", "cards": "local model"}
+        plain, kept, batched = (Path(folder) / name for name in ("plain", "kept", "batched"))
+        plain.mkdir()
+        build_estate(plain, upstream, upstream)
+        for copy in (kept, batched):
+            shutil.copytree(plain, copy)
+        for domain in ("proxied", "cards"):
+            _bailiwick(kept, "cache", "on", domain)
+        _bailiwick(batched, "domain", "update", "cards", "--set", 'batching={"size": 64}')
+        with (
+            process(*serve, BAILIWICK_HOME=str(plain)) as usual,
+            process(*serve, BAILIWICK_HOME=str(kept)) as keeping,
+            process(*serve, BAILIWICK_HOME=str(batched)) as batching,
+        ):
+            for connections in CONNECTIONS:
+                proxied = us_per_request(*usual, "proxied", connections)
+                hit = us_per_request(*keeping, "proxied", connections)
+                alone = us_per_request(*usual, "cards", connections)
+                local_hit = us_per_request(*keeping, "cards", connections)
+                together = us_per_request(*batching, "cards", connections)
+                again = us_per_request(*usual, "cards", connections)
+                alone = (alone + again) / 2
+                size = f"{connections} connections"
+                yield _us(f"cache hit, upstream model, {size}", hit, proxied, "the same, not kept", 150)
+                yield _us(f"cache hit, local model, {size}", local_hit, alone, "the same, not kept", None)
+                yield _us(f"local model, batching, {size}", together, alone, "each by itself", None)
 
 
 def _us(name: str, value: float, peer_value: float | None, peer: str | None, goal: float | None) -> dict[str, Any]:
@@ -91,8 +80,8 @@ def _us(name: str, value: float, peer_value: float | None, peer: str | None, goa
     )
 
 
-def _bailiwick(home: str, *words: str) -> None:
-    command = [sys.executable, "-m", "bailiwick", "--home", home, *words]
+def _bailiwick(home: Path, *words: str) -> None:
+    command = [sys.executable, "-m", "bailiwick", "--home", str(home), *words]
     subprocess.run(command, env=_environment(), check=True, capture_output=True)
 
 
