@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 JOBS ?= 2
 
-.PHONY: help demo serve test test-slow check format bench-main bench-gateway bench-privacy bench-experiments bench-delivery lock clean
+.PHONY: help demo serve test test-slow check format bench-main bench-gateway bench-gateway-peers bench-soak bench-replicas bench-keys bench-privacy bench-experiments bench-delivery bench-routing lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -44,8 +44,23 @@ bench-experiments: $(READY_DEV) ## Measure assignment, statistics and their erro
 bench-gateway: $(READY_DEV) ## Measure the gateway's CPU time per request, proxied and streamed too
 	@$(BIN)/python -m benchmarks.main gateway
 
+bench-keys: $(READY_DEV) ## Measure what keys and limits add to a request, in process and in Redis; BENCH_FLAGS=--json prints JSON
+	@$(BIN)/python -m benchmarks.bench_keys $(BENCH_FLAGS)
+
+bench-gateway-peers: $(READY_DEV) ## Measure the gateway beside LiteLLM and TensorZero, each installed once into a folder of its own
+	@$(BIN)/python -m benchmarks.bench_gateway_peers $(BENCH_FLAGS)
+
+bench-soak: $(READY_DEV) ## Change a gateway every second for five minutes; BENCH_FLAGS="--requests 1000000" watches memory instead
+	@$(BIN)/python -m benchmarks.bench_soak $(BENCH_FLAGS)
+
+bench-replicas: $(READY_DEV) ## Measure how long three gateways need to serve a change
+	@$(BIN)/python -m benchmarks.bench_replicas
+
 bench-delivery: $(READY_DEV) ## Measure rollouts beside other ways of releasing; BENCH_FLAGS=--all adds live models and SIGKILLs
 	@$(BIN)/python -m benchmarks.bench_delivery $(BENCH_FLAGS)
+
+bench-routing: $(READY_DEV) ## Measure learned routing: regret, off-policy estimates, two corpora, CPU per decision
+	@$(BIN)/python -m benchmarks.bench_routing $(BENCH_FLAGS)
 
 bench-%: $(READY_DEV) # one of them alone, such as bench-training
 	@$(BIN)/python -m benchmarks.main $*

@@ -12,6 +12,7 @@ import numpy as np
 from gateway_sources import Constant, Memory, compiler
 
 from bailiwick.backends.model import Call
+from bailiwick.gateway.admission.door import Door
 from bailiwick.gateway.app import Gateway
 from bailiwick.gateway.model import Finished, ShadowBackend, Snapshot
 from bailiwick.gateway.pins import Pins
@@ -81,7 +82,11 @@ class House:
     """A gateway over sources in memory."""
 
     def __init__(
-        self, shadow: Shadow | None, backend: Any = None, observers: Sequence[Callable[[Finished], None]] = ()
+        self,
+        shadow: Shadow | None,
+        backend: Any = None,
+        observers: Sequence[Callable[[Finished], None]] = (),
+        door: Door | None = None,
     ) -> None:
         self.sources = Memory()
         self.sources.models["v2"] = Other()
@@ -98,7 +103,7 @@ class House:
             return replace(found, served={**found.served, "cards": served})
 
         self.reloader = Reloader(self.sources.revision, compiled, 3_600)
-        self.app = Gateway(self.reloader, Pins(made), self.tape, observers=[self.seen.append, *observers])
+        self.app = Gateway(self.reloader, Pins(made), self.tape, observers=[self.seen.append, *observers], door=door)
 
     async def ask(
         self, stream: bool = False, model: str = "cards", path: str = "/v1/chat/completions", **headers: str

@@ -17,8 +17,10 @@ from bailiwick.domains.model import CatalogueVersion, Domain
 from bailiwick.errors import NotFound, Unavailable
 from bailiwick.gateway.model import ModelRequest, Revision
 from bailiwick.gateway.snapshot import Compiler
+from bailiwick.governance.access.model import AccessState
 from bailiwick.models.model import ModelCard
 from bailiwick.registry.model import ModelVersion
+from bailiwick.routing.runtime import Published
 from bailiwick.traffic.model import SLOTS, PlacedExperiments, SlotRange, TrafficPlan
 from bailiwick.traffic.weights import whole
 
@@ -48,6 +50,7 @@ class Memory:
         self.loads: list[str] = []
         self.placed = PlacedExperiments()
         self.detectors = self.revisions = 0
+        self.let_in = AccessState(0)
         self.away = False
 
     def changed(self) -> None:
@@ -56,7 +59,7 @@ class Memory:
     def revision(self) -> Revision:
         if self.away:
             raise Unavailable("the database is away")
-        return Revision(CatalogueVersion("c", len(self.domains)), self.revisions)
+        return Revision(CatalogueVersion("c", len(self.domains)), self.revisions, access=self.let_in.revision)
 
     def catalogue(self) -> Catalogue:
         return Catalogue(self.revision().domains, MappingProxyType(self.domains), self.default)
@@ -66,6 +69,9 @@ class Memory:
 
     def experiments(self) -> PlacedExperiments:
         return self.placed
+
+    def access(self) -> AccessState:
+        return self.let_in
 
     def version(self, version: str) -> ModelVersion:
         if version not in self.models:
@@ -80,6 +86,9 @@ class Memory:
 
     def detector(self, _catalogue: Catalogue) -> None:
         self.detectors += 1
+
+    def routing(self) -> Published:
+        return Published()
 
 
 def compiler(sources: Memory) -> Compiler:

@@ -173,12 +173,13 @@ class Campaign:
 
     def roll_out(self, *, shuffled: bool, meanwhile: Callable[[], None] = lambda: None) -> Rollout:
         """One rollout until it is over, then until every gateway serves its last plan."""
-        version = self.train(shuffled=shuffled)
+        # both beforehand: a bad version may be taken back in less time than a training takes
+        version, second = self.train(shuffled=shuffled), self.train(shuffled=False)
         rollouts = self.platform.rollouts
         started = rollouts.start("cards", version, actor=ADA, steps=STEPS, policy=POLICY, adapt=False).rollout
         assert started is not None
         try:
-            rollouts.start("cards", self.train(shuffled=False), actor=ADA, steps=STEPS, policy=POLICY)
+            rollouts.start("cards", second, actor=ADA, steps=STEPS, policy=POLICY)
         except Conflict:
             self.counts.second_starts_refused += 1
         meanwhile()
@@ -197,7 +198,10 @@ class Campaign:
             controller.send_signal(signal.SIGSTOP)
         rollouts = self.platform.rollouts
         version = self.train(shuffled=False)
-        started = rollouts.start("cards", version, actor=ADA, steps=STEPS, policy=policy, adapt=False).rollout
+        breaking = Actor("ada", reason="a rehearsal")
+        started = rollouts.start(
+            "cards", version, actor=breaking, steps=STEPS, policy=policy, adapt=False, break_glass=True
+        ).rollout
         assert started is not None
         while True:  # a gateway's controller may be writing at the same instant
             with contextlib.suppress(Conflict):

@@ -39,7 +39,8 @@ TEXTS = {
 }
 KEYWORDS = {"cards": ("card", "stolen"), "loans": ("loan", "mortgage", "borrow")}
 
-_BACKEND_FIELDS = ("timeout_s", "retries", "api_key_env", "weights")
+_QUICK = {"BAILIWICK_RELOAD_INTERVAL_S": "0.1", "BAILIWICK_DRAIN_NOTICE_S": "0"}
+_BACKEND_FIELDS = ("timeout_s", "retries", "api_key_env", "weights", "breaker_failures")
 
 
 class Fleet:
@@ -92,7 +93,7 @@ class ServerProcess:
             [sys.executable, "-m", "bailiwick", "--home", str(home), "--json", "serve", "--port", "0"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(source), "BAILIWICK_RELOAD_INTERVAL_S": "0.1", **(environment or {})},
+            env={**os.environ, "PYTHONPATH": str(source), **_QUICK, **(environment or {})},
             text=True,
         )
         assert self.process.stdout is not None
@@ -154,7 +155,8 @@ WHOLE = {
 class Upstream:
     """An OpenAI-compatible server that does what its script says, one step per request; the last step repeats.
 
-    Steps: a status such as ``503``, ``ok``, ``slow``, ``html``, ``drop``, ``malformed``, ``early``, ``forever``.
+    Steps: a status such as ``503``, or ``ok``, ``slow``, ``html``, ``drop``, ``malformed``, ``early``, ``forever``,
+    ``flood``, ``drip``.
     """
 
     def __init__(self) -> None:
@@ -217,7 +219,17 @@ class Upstream:
                 await send({"type": "http.response.body", "body": CHUNK % b".", "more_body": True})
                 await asyncio.wait({leaving}, timeout=0.05)
             self.left.set()
-        if step == "ok":
+        if step == "flood":
+            leaving = asyncio.ensure_future(receive())
+            while not leaving.done():
+                await send({"type": "http.response.body", "body": CHUNK % (b"x" * 50_000), "more_body": True})
+                await asyncio.sleep(0)
+            self.left.set()
+        if step == "drip":
+            for _ in range(20):
+                await send({"type": "http.response.body", "body": CHUNK % b".", "more_body": True})
+                await asyncio.sleep(0.05)
+        if step in ("ok", "drip"):
             await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 

@@ -6,6 +6,22 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
+
+
+def in_utc(instant: datetime) -> datetime:
+    """An instant that somebody names, in UTC; without a time zone it is taken for UTC.
+
+    >>> in_utc(datetime.fromisoformat("2026-03-01T14:00+02:00")).isoformat()
+    '2026-03-01T12:00:00+00:00'
+
+    Raises:
+        ValueError: it lies outside 1970 to 9998. Near the ends of the calendar no span can be added any more.
+    """
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise ValueError(f"the year {instant.year} is outside {_FIRST_YEAR} to {_LAST_YEAR}")
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
 
 class Clock(Protocol):
     """Where code that needs the time gets it from."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bailiwick.delivery.rollout.recording import RolloutRecorder
     from bailiwick.delivery.rollout.service import RolloutService
     from bailiwick.delivery.service import DeliveryService
+    from bailiwick.delivery.track_records import TrackRecords
     from bailiwick.detection.service import DetectionService, DomainsFrom
     from bailiwick.domains.service import DomainService
     from bailiwick.domains.watch import CatalogueWatch
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from bailiwick.experiments.keeper import ExperimentKeeper
     from bailiwick.experiments.service import ExperimentService
     from bailiwick.extraction.service import ExtractionService
+    from bailiwick.governance.access.service import AccessService
     from bailiwick.governance.notifications.service import NotificationService
     from bailiwick.governance.transparency import TransparencyLog
     from bailiwick.graph.ports import GraphStore
@@ -47,6 +49,10 @@ if TYPE_CHECKING:
     from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.model import ModelVersion
     from bailiwick.registry.service import RegistryService
+    from bailiwick.routing.explain import Explainer
+    from bailiwick.routing.log import DecisionLog
+    from bailiwick.routing.model import RoutingTable
+    from bailiwick.routing.service import RoutingService
     from bailiwick.storage.upkeep import Upkeep
     from bailiwick.traffic.gateway_reports import GatewayReports
     from bailiwick.traffic.service import TrafficService
@@ -58,8 +64,10 @@ _UPKEEP = (
     "delivery_watch",
     "experiments_upkeep",
     "metrics_upkeep",
+    "routing_upkeep",
     "notifications_upkeep",
     "audit_upkeep",
+    "access_upkeep",
 )
 """Loops that a server runs; each under a lease of its own, so that none waits for another."""
 
@@ -74,19 +82,26 @@ class Platform:
     Args:
         settings: where things are.
         clock: time for every service.
+        patient: a database that is away is waited for: it is brought forward when it first answers. Otherwise whoever
+            first needs it gets the error.
     """
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, clock: Clock | None = None, *, patient: bool = False) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
+        self._patient = patient
 
     @cached_property
     def database(self) -> Database:
         """The main database, migrated to the newest schema."""
         from bailiwick.storage.migrate import upgrade
 
-        database = Database(self.settings.database)
-        upgrade(database)
+        database = Database(self.settings.database, prepare=upgrade)
+        try:
+            database.prepared()
+        except Unavailable:
+            if not self._patient:
+                raise
         return database
 
     @cached_property
@@ -320,14 +335,21 @@ class Platform:
 
         return PrivateMetrics(self.evaluation.judging(), self.privacy)
 
-    def privacy_gauges(self) -> list[Family]:
-        """The privacy budgets, for Prometheus; none while the database does not answer."""
+    def gauges(self) -> list[Family]:
+        """Budgets, weights, rollouts and webhooks, for Prometheus; none while the database does not answer."""
         from sqlalchemy.exc import SQLAlchemyError
 
+        from bailiwick.delivery.gauges import delivery_families
         from bailiwick.metrics.privacy_gauges import privacy_families
+        from bailiwick.metrics.webhook_gauges import webhook_families
 
+        told = self.notifications
         try:
-            return privacy_families(balance for _, balance in self.privacy.ledger.accounts())
+            return [
+                *privacy_families(balance for _, balance in self.privacy.ledger.accounts()),
+                *delivery_families(self.traffic.plans().values(), self.rollouts.list(active=True, limit=10_000)),
+                *webhook_families([each.name for each in told.endpoints()], told.counts(), told.oldest_waiting_s()),
+            ]
         except (Unavailable, SQLAlchemyError):
             return []
 
@@ -393,6 +415,7 @@ class Platform:
 
         from bailiwick.governance.notifications.dispatcher import Dispatcher
         from bailiwick.governance.notifications.outbox import Outbox
+        from bailiwick.governance.notifications.sealing import Sealing
         from bailiwick.governance.notifications.sender import Sender
         from bailiwick.governance.notifications.service import NotificationService
         from bailiwick.network.addresses import OutsideOnly
@@ -400,9 +423,11 @@ class Platform:
         database, audit, clock = self.database, self.audit, self.clock
         rule = OutsideOnly(self.settings.webhook_networks)
         outbox = Outbox(database, audit, clock, lambda: self.transparency.integrate())
-        dispatcher = Dispatcher(database, audit, clock, Sender(rule), os.environ)
+        given = self.settings.secrets_key
+        sealing = Sealing(given.get_secret_value() if given else None)
+        dispatcher = Dispatcher(database, audit, clock, Sender(rule), os.environ, sealing)
         return NotificationService(
-            database, audit, clock, rule, outbox, dispatcher, lambda: self.transparency.integrated_size()
+            database, audit, clock, rule, outbox, dispatcher, lambda: self.transparency.integrated_size(), sealing
         )
 
     @cached_property
@@ -501,6 +526,92 @@ class Platform:
         return Upkeep(self.leases, "delivery.watch", [Chore("watch", self.delivery.watch, WATCH_INTERVAL_S)])
 
     @cached_property
+    def track_records(self) -> TrackRecords:
+        """Each version with its training, its metrics and its deployments."""
+        from bailiwick.delivery.track_records import TrackRecords
+
+        return TrackRecords(
+            versions=lambda domain: self.registry.list(domain),
+            runs=lambda domain: self.training.list(domain),
+            metrics=self.metrics,
+            delivery=self.delivery,
+            traffic=self.traffic,
+        )
+
+    @cached_property
+    def access(self) -> AccessService:
+        """Keys of clients of the gateway, and limits."""
+        from bailiwick.governance.access.service import AccessService
+
+        return AccessService(self.database, self.audit, self.clock)
+
+    @cached_property
+    def access_upkeep(self) -> Upkeep:
+        """Merges what keys used on past days in the background once it is started, in one process of many."""
+        from bailiwick.storage.upkeep import Chore, Upkeep
+
+        return Upkeep(self.leases, "access.upkeep", [Chore("merge", self.access.usage.merge, 3600.0)])
+
+    @cached_property
+    def routing(self) -> RoutingService:
+        """Rules, learning and the log of decisions of routing."""
+        from bailiwick.metrics.judgements import Judgements
+        from bailiwick.routing.knobs import knobs_of_settings
+        from bailiwick.routing.model import Mode
+        from bailiwick.routing.service import RoutingService
+
+        settings = self.settings
+        return RoutingService(
+            self.database,
+            self.audit,
+            self.clock,
+            Judgements(self.database),
+            knobs=knobs_of_settings(settings),
+            mode=Mode(settings.routing_mode),
+            table=self.routing_table,
+            kept=timedelta(days=settings.routing_kept_days),
+        )
+
+    def routing_table(self) -> RoutingTable:
+        """The domains as routing sees them; one can answer when it is deployed, or served elsewhere."""
+        from bailiwick.routing.model import RoutingTable
+
+        catalogue, plans = self._domains_now().catalogue, self.traffic.plans()
+        domains = catalogue.domains
+        return RoutingTable(
+            known=frozenset(domains),
+            ready=frozenset(name for name, each in domains.items() if name in plans or each.backend.kind != "local"),
+            fallbacks={name: each.fallback for name, each in domains.items() if each.fallback},
+            default=catalogue.default_domain,
+        )
+
+    @cached_property
+    def routing_log(self) -> DecisionLog:
+        """Where this process's decisions of routing go."""
+        from bailiwick.routing.log import DecisionLog
+
+        return DecisionLog(
+            lambda decisions: self.routing.write(decisions),
+            capacity=self.settings.routing_queue,
+            interval_s=self.settings.metrics_interval_s,
+        )
+
+    @cached_property
+    def routing_upkeep(self) -> Upkeep:
+        """Learns from feedback in the background once it is started, in one process of many."""
+        from bailiwick.storage.upkeep import Chore, Upkeep
+
+        chore = Chore("learn", lambda: self.routing.step(), self.settings.routing_update_interval_s)
+        return Upkeep(self.leases, "routing.upkeep", [chore])
+
+    @cached_property
+    def routing_explainer(self) -> Explainer:
+        """Says where a query would go, and why."""
+        from bailiwick.routing.explain import Explainer
+
+        return Explainer(self.routing, self.traffic, lambda: self.detection.current(), self.routing_table)
+
+    @cached_property
     def caching(self) -> CachingService:
         """Kept answers, as people switch, look at and forget them."""
         from bailiwick.caching.service import CachingService
@@ -529,6 +640,6 @@ class Platform:
     def close(self) -> None:
         """Give back every connection that was opened."""
         self.stop_upkeep()
-        for name in ("notifications", "domain_watch", "metrics", "graph", "cache", "database"):
+        for name in ("notifications", "domain_watch", "routing_log", "metrics", "graph", "cache", "database"):
             if name in self.__dict__:
                 self.__dict__[name].close()

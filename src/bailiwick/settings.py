@@ -45,7 +45,24 @@ class Settings(BaseSettings):
     upstream_proxy: SecretStr | None = Field(
         None, description="http://host:3128, an HTTP proxy for every upstream model; needs and chooses aiohttp"
     )
+    keys: Literal["optional", "required"] = Field(
+        "optional",
+        description="required: the gateway answers nobody without a key; optional: a key, if given, must be one",
+    )
+    control_plane: bool = Field(
+        True, description="serve the control plane too; off: the gateway alone, for networks that are not trusted"
+    )
     drain_s: float = Field(30.0, ge=0, le=3600, description="how long a stopping server waits for running requests")
+    drain_notice_s: float = Field(
+        2.0, ge=0, le=300, description="how long a busy server that shall stop still accepts, with /readyz saying 503"
+    )
+    max_connections: int = Field(4_096, ge=1, description="connections to a server at the same time; more are refused")
+    keep_alive_s: int = Field(
+        75, ge=1, le=3600, description="how long a connection waits for its next request; longer than a balancer's"
+    )
+    head_timeout_s: float = Field(10.0, gt=0, le=600, description="how long a request's head may take to come")
+    body_timeout_s: float = Field(60.0, gt=0, le=3600, description="how long a request's body may take to come")
+    stall_timeout_s: float = Field(60.0, gt=0, le=3600, description="how long a client may leave an answer unread")
     workers: int = Field(0, ge=0, le=256, description="processes for extraction; 0: one per core")
     metrics_interval_s: float = Field(1.0, gt=0, le=60, description="how often observations are written in a batch")
     metrics_queue: int = Field(100_000, ge=1, description="observations that wait in memory at most; more are dropped")
@@ -79,12 +96,40 @@ class Settings(BaseSettings):
     webhook_networks: tuple[str, ...] = Field(
         (), description="networks that webhooks may go to although they are not public, such as 10.1.0.0/16"
     )
+    secrets_key: SecretStr | None = Field(
+        None, min_length=32, description="encrypts generated webhook secrets in the database; unset: kept as they are"
+    )
     access_log: str | None = Field(
         None, description="file that a gateway appends one JSON line per request to, without texts; -: standard output"
     )
     traces: bool = Field(
         False, description="one OpenTelemetry span per request; needs bailiwick[otel], configured by OTEL_* variables"
     )
+    routing_mode: Literal["off", "shadow", "on"] = Field(
+        "off", description="what learning may do for requests to `auto` until `bailiwick route mode` says otherwise"
+    )
+    routing_algorithm: Literal["thompson", "linucb"] = Field("thompson", description="how routing chooses and explores")
+    routing_metric: str = Field(
+        "correct", min_length=1, max_length=200, description="feedback that routing learns from"
+    )
+    routing_candidates: int = Field(3, ge=1, le=5, description="domains of the detection's ranking that are considered")
+    routing_margin: float = Field(0.3, ge=0, le=1, description="reward that a candidate may be expected to lack")
+    routing_exploration_floor: float = Field(
+        0.02, ge=0, le=0.1, description="smallest probability of each candidate where there is a choice"
+    )
+    routing_prior_strength: float = Field(
+        10, ge=0.1, le=1e6, description="judged answers that detection's confidence counts as"
+    )
+    routing_learning_rate: float = Field(1.0, ge=0, le=100, description="answers that one judged answer counts as")
+    routing_half_life_days: float = Field(14, ge=0, le=3650, description="after which feedback counts half; 0: never")
+    routing_latency_weight: float = Field(0, ge=0, le=100, description="reward that one second costs")
+    routing_cost_weight: float = Field(0, ge=0, le=100, description="reward that a thousand tokens cost")
+    routing_sticky: Literal["none", "conversation", "user"] = Field(
+        "conversation", description="what keeps its domain while weights change"
+    )
+    routing_update_interval_s: float = Field(60, gt=0, le=86_400, description="how often routing learns from feedback")
+    routing_kept_days: float = Field(30, gt=0, description="how long decisions of routing are kept")
+    routing_queue: int = Field(100_000, ge=1, description="decisions that wait in memory at most; more are dropped")
     seed: int = Field(20260101, ge=0, description="of every random choice in training")
 
     @classmethod
@@ -156,7 +201,7 @@ def load_settings(**flags: Any) -> Settings:
             f"setting {name!r}: {first['msg']}",
             what=name,
             requested=None
-            if any(word in name for word in ("password", "redis", "proxy"))
+            if any(word in name for word in ("password", "redis", "proxy", "_key"))
             else repr(first.get("input")),
             remedy="see `bailiwick config` for every setting",
         ) from error

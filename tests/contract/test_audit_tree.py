@@ -112,7 +112,9 @@ def test_verify__entry_and_its_tree_rewritten_consistently__the_anchor_tells(tra
 
 def test_verify__entry_deleted__is_found(trail: Trail) -> None:
     findings = trail.tamper(lambda c: c.execute(delete(audit_entry).where(audit_entry.c.position == 4)))
-    assert any("stands at 5, where 4 is expected" in finding for finding in findings)
+    assert [finding for finding in findings if "is expected" in finding] == [
+        "entry 6 stands at 5, where 4 is expected: entries are missing or were added"
+    ]
 
 
 def test_verify__deleted_and_renumbered__is_found(trail: Trail) -> None:

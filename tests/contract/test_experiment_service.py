@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -317,6 +318,9 @@ def test_tick__one_of_two_treatments_does_damage__is_dropped_and_the_rest_goes_o
 def test_tick__bandit__sends_more_users_to_the_better_arm_and_keeps_its_floor(trials: Trials) -> None:
     id = trials.started(kind="bandit", minimum_effect=0.01, reweight_minutes=5, floor=10)
     trials.users(600, {"control": right(0.70), "treatment": right(0.76)})
+    (effect,) = trials.analyst.report(id).analysis.primary
+    assert (effect.fixed.low, effect.fixed.high, effect.p_fixed) == (-math.inf, math.inf, 1.0)  # holds at no look
+    assert math.isfinite(effect.always_valid.low)
     assert trials.keeper.tick(Actor("keeper")) == [f"{id}: reweighted"]
     present = trials.experiments.get(id).present
     assert present is not None and present.number == 2
@@ -357,7 +361,7 @@ def test_rollout__that_rolls_a_version_back__pauses_the_experiment_too(trials: T
     trials.estate.rollout("v1", "v2", share=5000)
     id = trials.started()
     with trials.estate.traffic.changing() as connection:
-        trials.estate.delivery.conclude(
+        trials.estate.delivery.for_rollouts.conclude(
             connection, "cards", leaving="v2", status=DeploymentStatus.ROLLED_BACK, promoted=None, actor=ADA
         )
     assert trials.experiments.get(id).state is State.PAUSED

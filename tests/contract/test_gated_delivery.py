@@ -1,4 +1,4 @@
-"""Policies, approvals, freezes and automatic rollback, on both databases."""
+"""Policies, approvals and freezes, on both databases."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ import pytest
 from deliveries import ADA, Estate
 
 from bailiwick.clock import VirtualClock
-from bailiwick.delivery.live import LiveMetrics
 from bailiwick.delivery.model import Deployment, DeploymentStatus
 from bailiwick.delivery.rollout.freeze import FreezeWindow
 from bailiwick.errors import Conflict, InvalidInput, NotFound, PolicyDenied
 from bailiwick.evaluation.model import Comparison
 from bailiwick.governance.audit import Actor
-from bailiwick.metrics.service import MetricsService
 from bailiwick.statistics.paired import compare_paired
 from bailiwick.storage.database import Database
 
@@ -250,161 +248,3 @@ def test_frozen__last_approval__is_refused_and_not_kept(estate: Estate, clock: V
     assert estate.delivery.deployment(made.id).approvals == ()
     clock.advance(timedelta(hours=2))
     assert estate.delivery.approve(made.id, actor=GRACE).status is DeploymentStatus.DEPLOYED
-
-
-# Automatic rollback
-
-
-class Served:
-    """A domain with live numbers."""
-
-    def __init__(self, database: Database, clock: VirtualClock) -> None:
-        self.clock = clock
-        self.metrics = MetricsService(database, clock)
-        self.estate = Estate(database, clock, live=LiveMetrics(lambda: self.metrics))
-        self._requests = 0
-
-    def answers(self, version: str, count: int, *, failed: int = 0, wrong: int = 0, latency_ms: float = 10) -> None:
-        """So many requests, of which some failed and some were wrong; each is told by feedback."""
-        for number in range(count):
-            if number < failed:
-                self.metrics.record("cards", version, "failed", 1.0)
-                continue
-            self._requests += 1
-            name = f"request-{self._requests}"
-            self.metrics.served(name, "cards", version, {"failed": 0.0, "latency_ms": latency_ms})
-            self.metrics.feedback(name, value=float(number >= failed + wrong), domain="cards", version=version)
-        self.metrics.flush()
-
-
-@pytest.fixture
-def served(database: Database, clock: VirtualClock) -> Any:
-    made = Served(database, clock)
-    made.estate.delivery.deploy("cards", "v1", actor=ADA)
-    made.answers("v1", 60)
-    clock.advance(timedelta(minutes=5))
-    yield made
-    made.metrics.close()
-
-
-@pytest.mark.parametrize(
-    ("harm", "rule", "metric"),
-    [
-        ({"failed": 12}, "error_rise", "failed"),
-        ({"wrong": 12}, "accuracy_drop", "correct"),
-        ({"latency_ms": 100}, "latency_factor", "latency_ms"),
-    ],
-)
-def test_watch__worse_than_before__is_taken_back_with_both_metrics(
-    served: Served, harm: dict[str, Any], rule: str, metric: str
-) -> None:
-    estate = served.estate
-    made = estate.delivery.deploy("cards", "v2", actor=ADA)
-    served.answers("v2", 60, **harm)
-    (event,) = estate.delivery.watch()
-    assert (event.deployment, event.removed, event.restored) == (made.id, ("v2",), {"v1": 10_000})
-    assert (event.automatic, event.rule, event.metric, event.actor) == (True, rule, metric, "watch")
-    assert event.baseline is not None
-    assert event.current is not None
-    assert (event.baseline_samples, event.samples) >= (48, 48)
-    assert estate.delivery.rollbacks("cards") == [event]
-    assert estate.weights() == {"v1": 10_000}
-    assert estate.delivery.deployment(made.id).status is DeploymentStatus.ROLLED_BACK
-    assert ("rollback.record", f"rollback:{event.id}") in estate.actions()
-    assert estate.delivery.watch() == []
-
-
-def test_watch__as_good_as_before__stays(served: Served) -> None:
-    served.estate.delivery.deploy("cards", "v2", actor=ADA)
-    assert served.estate.delivery.watch() == []  # no data at all
-    served.answers("v2", 300)
-    assert served.estate.delivery.watch() == []
-    assert served.estate.weights() == {"v2": 10_000}
-
-
-def test_watch__traffic_is_split__compares_with_what_serves_beside(served: Served) -> None:
-    served.estate.delivery.deploy("cards", "v2", share=5_000, actor=ADA)
-    served.answers("v1", 60, failed=30)  # an incident that hits both alike
-    served.answers("v2", 60, failed=30)
-    assert served.estate.delivery.watch() == []
-
-
-def test_watch__what_was_restored_fares_badly_too__is_not_taken_back_in_turn(served: Served) -> None:
-    estate = served.estate
-    estate.delivery.deploy("cards", "v2", actor=ADA)
-    served.answers("v2", 60)
-    served.clock.advance(timedelta(minutes=5))
-    estate.delivery.deploy("cards", "v3", actor=ADA)
-    served.answers("v3", 60, failed=40)
-    assert [event.removed for event in estate.delivery.watch()] == [("v3",)]
-    served.answers("v2", 200, failed=150)
-    for _ in range(3):
-        served.clock.advance(timedelta(minutes=1))
-        assert estate.delivery.watch() == []
-    assert estate.weights() == {"v2": 10_000}
-    assert estate.delivery.rollback("cards", actor=ADA).removed == ("v2",)  # by hand it still goes further back
-
-
-def test_watch__switched_off_or_too_old__stays(served: Served) -> None:
-    estate = served.estate
-    made = estate.delivery.deploy("cards", "v2", actor=ADA)
-    served.answers("v2", 60, failed=40)
-    estate.delivery.policies.change("cards", {"automatic_rollback": False}, actor=ADA)
-    assert estate.delivery.watch() == []
-    estate.delivery.policies.change("cards", {"automatic_rollback": True}, actor=ADA)
-    assert [finding.rule for finding in estate.delivery.degradation(made.id)][:1] == ["error_rise"]
-    served.clock.advance(timedelta(days=1, seconds=1))
-    assert (estate.delivery.watch(), estate.delivery.degradation(made.id)) == ([], ())
-
-
-def test_watch__frozen_domain__takes_back_all_the_same(served: Served) -> None:
-    estate = served.estate
-    estate.delivery.deploy("cards", "v2", actor=ADA)
-    estate.delivery.policies.change("cards", {"freezes": [NIGHT], "approvals": 2}, actor=ADA)
-    served.answers("v2", 60, failed=40)
-    assert len(estate.delivery.watch()) == 1
-
-
-def test_watch__many_at_once__take_back_once(served: Served, database: Database) -> None:
-    served.estate.delivery.deploy("cards", "v2", actor=ADA)
-    served.answers("v2", 60, failed=40)
-    events: list[object] = []
-    watchers = [threading.Thread(target=lambda: events.extend(served.estate.delivery.watch())) for _ in range(4)]
-    for each in watchers:
-        each.start()
-    for each in watchers:
-        each.join()
-    assert len(events) == len(served.estate.delivery.rollbacks()) == 1
-    assert served.estate.weights() == {"v1": 10_000}
-
-
-def test_rollback__by_hand__is_an_event_without_metrics(estate: Estate) -> None:
-    estate.rollout("v1", "v2")
-    done = estate.delivery.rollback("cards", actor=replace(ADA, reason="wrong answers"))
-    (event,) = estate.delivery.rollbacks()
-    assert event == done.event
-    assert (event.automatic, event.rule, event.metric, event.reason) == (False, "by_hand", None, "wrong answers")
-
-
-# What served
-
-
-def test_served_at__any_instant__versions_shares_deployments(estate: Estate, clock: VirtualClock) -> None:
-    start = clock.now()
-    first = estate.delivery.deploy("cards", "v1", actor=ADA)
-    clock.advance(timedelta(minutes=1))
-    second = estate.delivery.deploy("cards", "v2", share=2_000, actor=ADA)
-    clock.advance(timedelta(minutes=1))
-    estate.delivery.rollback("cards", actor=ADA)
-    clock.advance(timedelta(minutes=1))
-    again = estate.delivery.deploy("cards", "v2", actor=ADA)
-
-    def at(minutes: float) -> list[tuple[str, int, str | None]]:
-        found = estate.delivery.served_at("cards", start + timedelta(minutes=minutes))
-        return [(each.version, each.share, each.deployment.id if each.deployment else None) for each in found]
-
-    assert at(-1) == []
-    assert at(0.5) == [("v1", 10_000, first.id)]
-    assert at(1.5) == [("v1", 8_000, first.id), ("v2", 2_000, second.id)]
-    assert at(2.5) == [("v1", 10_000, first.id)]
-    assert at(3.5) == [("v2", 10_000, again.id)]

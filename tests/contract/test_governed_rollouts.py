@@ -11,8 +11,9 @@ from rollouts import HeldTotals, Rollouts
 
 from bailiwick.clock import VirtualClock
 from bailiwick.delivery.model import Deployment, DeploymentStatus
+from bailiwick.delivery.rollout.freeze import FreezeWindow
 from bailiwick.delivery.rollout.model import RolloutState
-from bailiwick.delivery.rollout.service import Started
+from bailiwick.delivery.rollout.starting import Started
 from bailiwick.errors import Conflict, InvalidInput, PolicyDenied
 from bailiwick.governance.audit import Actor
 from bailiwick.storage.database import Database
@@ -127,6 +128,18 @@ def test_start__domain_is_frozen__only_by_breaking_the_glass(rollouts: Rollouts)
         rollouts.service.start("cards", "v2", actor=ADA, break_glass=True)
     assert rollouts.estate.actions() == before
     assert rollouts.service.start("cards", "v2", actor=BOB, break_glass=True).rollout is not None
+    assert ("freeze.break", "domain:cards") in rollouts.estate.actions()
+
+
+def test_start__its_own_policy_is_frozen__only_by_breaking_the_glass(rollouts: Rollouts) -> None:
+    now = rollouts.clock.now()
+    policy = rollouts.policy(freezes=(FreezeWindow("quarter's end", now, now + timedelta(days=1)),))
+    with pytest.raises(PolicyDenied, match='frozen by "quarter\'s end" until'):
+        rollouts.start(policy=policy)
+    assert (rollouts.service.list(), rollouts.estate.weights()) == ([], {"v1": 10_000})
+    assert [made.version for made in rollouts.estate.delivery.history("cards")] == ["v1"]
+    started = rollouts.service.start("cards", "v2", actor=BOB, policy=policy, break_glass=True)
+    assert started.rollout is not None
     assert ("freeze.break", "domain:cards") in rollouts.estate.actions()
 
 

@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 from receivers import LOOPBACK, Receiver, eventually, receiving
+from sqlalchemy import select, update
 
 from bailiwick.clock import VirtualClock
 from bailiwick.errors import Conflict, InvalidInput, NotFound
@@ -18,10 +19,14 @@ from bailiwick.governance.keys import load_or_create_key
 from bailiwick.governance.notifications.dispatcher import Dispatcher
 from bailiwick.governance.notifications.model import DeliveryStatus, Format
 from bailiwick.governance.notifications.outbox import KEPT, Outbox
+from bailiwick.governance.notifications.sealing import Sealing
 from bailiwick.governance.notifications.sender import Sender
 from bailiwick.governance.notifications.service import NotificationService
 from bailiwick.governance.notifications.signing import is_signed, key_of
+from bailiwick.governance.notifications.store import webhook_endpoint
 from bailiwick.governance.transparency import TransparencyLog
+from bailiwick.metrics.prometheus import render
+from bailiwick.metrics.webhook_gauges import webhook_families
 from bailiwick.network.addresses import OutsideOnly
 from bailiwick.storage.database import Database
 
@@ -31,15 +36,22 @@ ADA = Actor("cli:ada", reason="because")
 class House:
     """Everything wired over one database."""
 
-    def __init__(self, database: Database, clock: VirtualClock, folder: Path, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, database: Database, clock: VirtualClock, folder: Path, timeout_s: float = 10.0, key: str | None = None
+    ) -> None:
         self.database, self.clock = database, clock
         self.audit = AuditTrail(database, clock)
         log = TransparencyLog(database, clock, "test", lambda: load_or_create_key(folder / "key.pem"), [])
         rule = OutsideOnly([LOOPBACK])
         self.environment: dict[str, str] = {}
         outbox = Outbox(database, self.audit, clock, log.integrate)
-        dispatcher = Dispatcher(database, self.audit, clock, Sender(rule, timeout_s), self.environment, Random(7))
-        self.service = NotificationService(database, self.audit, clock, rule, outbox, dispatcher, log.integrated_size)
+        sealing = Sealing(key)
+        dispatcher = Dispatcher(
+            database, self.audit, clock, Sender(rule, timeout_s), self.environment, sealing, Random(7)
+        )
+        self.service = NotificationService(
+            database, self.audit, clock, rule, outbox, dispatcher, log.integrated_size, sealing
+        )
 
     def record(self, *actions: str) -> None:
         for action in actions:
@@ -260,3 +272,54 @@ def test_forget__what_was_settled_a_month_ago__and_nothing_else(house: House, re
     house.clock.advance(KEPT + timedelta(minutes=1))
     assert house.service.outbox.forget() == 1
     assert house.statuses("ops") == ["waiting"]
+
+
+def test_secret__with_a_key__is_encrypted_in_the_database_and_bound_to_its_webhook(
+    database: Database, clock: VirtualClock, tmp_path: Path, receiver: Receiver
+) -> None:
+    sealed = House(database, clock, tmp_path, key="k" * 32)
+    added = sealed.service.add("ops", receiver.url, ["rollout.*"], actor=ADA)
+    assert added.secret is not None
+    sealed.service.add("other", receiver.url, ["domain.*"], actor=ADA)
+    with database.read() as connection:
+        kept = dict(connection.execute(select(webhook_endpoint.c.name, webhook_endpoint.c.secret)).all())
+    assert added.secret not in kept["ops"]
+    assert sealed.service.test("ops", actor=ADA).problem is None
+    message = receiver.messages[-1]
+    assert is_signed(message.headers, message.body, key_of(added.secret), clock.now())
+    for key in (None, "x" * 32):  # a server without the key, or with another one, sends nothing that is signed wrongly
+        problem = House(database, clock, tmp_path, key=key).service.test("ops", actor=ADA).problem
+        assert problem is not None
+        assert "sealed under another key" in problem
+    with database.write() as connection:
+        moved = update(webhook_endpoint).where(webhook_endpoint.c.name == "ops").values(secret=kept["other"])
+        connection.execute(moved)
+    assert sealed.service.test("ops", actor=ADA).problem is not None
+    assert len(receiver.messages) == 1
+    sealed.service.close()
+
+
+def test_secret__kept_before_a_key_was_set__still_signs(
+    house: House, database: Database, clock: VirtualClock, tmp_path: Path, receiver: Receiver
+) -> None:
+    added = house.service.add("ops", receiver.url, ["rollout.*"], actor=ADA)
+    assert House(database, clock, tmp_path, key="k" * 32).service.test("ops", actor=ADA).problem is None
+    message = receiver.messages[-1]
+    assert added.secret is not None
+    assert is_signed(message.headers, message.body, key_of(added.secret), clock.now())
+
+
+def test_gauges__waiting_and_given_up__counted_with_the_age_of_the_oldest(
+    house: House, clock: VirtualClock, receiver: Receiver
+) -> None:
+    house.service.add("ops", receiver.url, ["rollout.*"], actor=ADA)
+    house.record("rollout.start", "rollout.advance")
+    receiver.script = ["500", "200"]
+    house.send()
+    clock.advance(timedelta(seconds=3))
+    told = house.service
+    found = render(webhook_families(["ops", "idle"], told.counts(), told.oldest_waiting_s()))
+    assert 'bailiwick_webhook_deliveries{webhook="ops",status="waiting"} 1\n' in found
+    assert 'bailiwick_webhook_deliveries{webhook="ops",status="delivered"} 1\n' in found
+    assert 'bailiwick_webhook_oldest_waiting_seconds{webhook="ops"} 3\n' in found
+    assert 'bailiwick_webhook_oldest_waiting_seconds{webhook="idle"} 0\n' in found

@@ -130,7 +130,8 @@ def test_store__second_active_rollout_of_a_domain__refused_by_the_database(
 
 
 def test_store__whatever_is_written__is_read_back(rollouts: Rollouts, database: Database) -> None:
-    freeze = FreezeWindow("weekend", start=rollouts.clock.now(), end=rollouts.clock.now() + timedelta(1))
+    begins = rollouts.clock.now() + timedelta(days=1)
+    freeze = FreezeWindow("weekend", start=begins, end=begins + timedelta(days=1))
     rollout = rollouts.start(policy=rollouts.policy(freezes=(freeze,)))
     with database.read() as connection:
         assert store.find(connection, rollout.id) == rollout
@@ -306,10 +307,15 @@ def test_pause__harm_is_seen__aborts_all_the_same(rollouts: Rollouts, totals: He
     assert rollouts.service.get(rollout.id).state is RolloutState.ABORTED
 
 
-def test_abort__without_reason_or_twice__refused(rollouts: Rollouts) -> None:
+def test_abort__without_a_reason__taken_back_and_says_by_whom(rollouts: Rollouts) -> None:
     rollouts.start()
-    with pytest.raises(InvalidInput, match="needs a reason"):
-        rollouts.service.abort("cards", actor=ADA)
+    assert rollouts.service.abort("cards", actor=ADA).reason == f"taken back by hand, by {ADA.name}"
+    assert rollouts.estate.weights() == {"v1": 10_000}
+    assert rollouts.estate.delivery.rollbacks("cards")[0].reason == f"taken back by hand, by {ADA.name}"
+
+
+def test_abort__twice__refused(rollouts: Rollouts) -> None:
+    rollouts.start()
     rollouts.service.abort("cards", actor=BOB)
     with pytest.raises(Conflict, match="is over: aborted"):
         rollouts.service.abort("cards", actor=BOB)
@@ -341,8 +347,9 @@ def test_promote__forced__needs_a_reason_and_never_goes_against_harm(rollouts: R
 
 def test_promote__frozen__only_by_breaking_the_glass(rollouts: Rollouts, totals: HeldTotals) -> None:
     now = rollouts.clock.now()
-    freeze = FreezeWindow("stop", now, now + timedelta(days=1))
+    freeze = FreezeWindow("stop", now + timedelta(minutes=1), now + timedelta(days=1))
     rollouts.start(policy=rollouts.policy(freezes=(freeze,)))
+    rollouts.clock.advance(timedelta(minutes=2))
     totals.set(canary_failed=0, control_failed=0, each=20_000)
     with pytest.raises(PolicyDenied, match="frozen by 'stop'"):
         rollouts.service.promote("cards", actor=BOB)
@@ -381,8 +388,9 @@ def test_approve__by_somebody_else__lets_it_go_on(rollouts: Rollouts, totals: He
     totals.set(canary_failed=0, control_failed=0, each=20_000)
     with pytest.raises(PolicyDenied, match="waiting for approval"):
         rollouts.service.promote("cards", actor=BOB)
-    with pytest.raises(PolicyDenied, match="started the rollout and cannot approve it"):
-        rollouts.service.approve("cards", actor=ADA)
+    for same in (ADA, Actor(f"api:{ADA.name.removeprefix('cli:').upper()}"), Actor("anonymous")):
+        with pytest.raises(PolicyDenied, match="cannot approve"):
+            rollouts.service.approve("cards", actor=same)
     rollouts.service.approve("cards", actor=BOB)
     with pytest.raises(Conflict, match="does not wait for approval"):
         rollouts.service.approve("cards", actor=BOB)

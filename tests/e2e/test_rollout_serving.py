@@ -163,7 +163,7 @@ def test_rest__whole_way_of_a_rollout__steered_by_hand(fleet: Fleet, server: Ser
         refused: dict[str, Any] = {"version": version, "policy": {"alpha": 2}}
         assert client.ask("POST", "/v1/rollouts", refused).status_code == 422
         steps = [{"share_percent": 5, "approval": True}, {"share_percent": 3}]
-        body: dict[str, Any] = {"version": version, "policy": {"steps": steps}}
+        body: dict[str, Any] = {"version": version, "policy": {"steps": steps}, "adapt": False}
         assert client.ask("POST", "/v1/rollouts", body).status_code == 422
         steps[1]["share_percent"] = 100
         made = client.ask("POST", "/v1/rollouts", body)

@@ -160,6 +160,10 @@ def test_webhook__added_over_rest__is_told_of_changes_signed_and_in_order(
         ),
         "they are not settled",
     )
+    gauges = page(server)
+    assert 'bailiwick_webhook_deliveries{webhook="ops",status="dead"} 0\n' in gauges
+    assert 'bailiwick_webhook_oldest_waiting_seconds{webhook="ops"} 0\n' in gauges
+    assert 'bailiwick_traffic_weight_ratio{domain="cards"' in gauges
     shown = json.dumps([call(server, "GET", "/v1/webhooks"), call(server, "GET", "/v1/webhooks/ops")])
     assert added["generated_secret"] not in shown
     assert "path-is-secret" not in shown

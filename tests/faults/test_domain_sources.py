@@ -11,7 +11,7 @@ from domain_values import ADA, a_domain
 from bailiwick.clock import VirtualClock
 from bailiwick.domains.catalogue import Catalogue
 from bailiwick.domains.document import serialise
-from bailiwick.domains.model import CatalogueState, CatalogueVersion, DomainSet
+from bailiwick.domains.model import CatalogueState, CatalogueVersion, Domain, DomainSet
 from bailiwick.domains.service import DomainService
 from bailiwick.domains.sources import (
     CACHE_KEY,
@@ -186,3 +186,18 @@ def test_watch__started_twice_and_closed__follows_then_stops(house: House) -> No
     house.service.create(a_domain("a"), ADA, activate=True)
 
     assert set(house.watch.current.domains) == set()
+
+
+def test_chain__database_away_and_an_older_copy_in_redis__what_is_known_stays() -> None:
+    def away() -> DomainService:
+        raise Unavailable("the database is away")
+
+    copies = CacheSource(MemoryCache())
+    chain = SourceChain(DatabaseSource(away), copies)
+    document = DomainSet({"cards": Domain("cards", "Cards", "a")})
+    copies.store(CatalogueState(CatalogueVersion("c", 4), document))
+    assert chain.load(CatalogueVersion("c", 5)) is None
+    assert chain.load(CatalogueVersion("c", 4)) is None
+    newer = chain.load(CatalogueVersion("c", 3))
+    assert newer is not None and newer.version.revision == 4
+    assert chain.load(None) == newer

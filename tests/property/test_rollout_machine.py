@@ -67,18 +67,26 @@ class RolloutMachine(RuleBasedStateMachine):
 
     # What people do
 
-    @rule(held=st.booleans())
-    def start(self, held: bool) -> None:
-        busy = self.active() is not None
+    @rule(held=st.booleans(), glass=st.booleans())
+    def start(self, held: bool, glass: bool) -> None:
+        busy, frozen = self.active() is not None, frozen_by((NIGHT,), self.clock.now()) is not None
         version = "bad" if held else f"v{self.next_version}"
         policy = self.rollouts.policy(freezes=(NIGHT,), guard_s=120.0, max_hold_s=900.0)
         try:
-            started = self.rollouts.service.start("cards", version, actor=ADA, steps=STEPS, policy=policy)
+            started = self.rollouts.service.start(
+                "cards", version, actor=ADA, steps=STEPS, policy=policy, break_glass=glass
+            )
+        except PolicyDenied:
+            assert frozen
+            assert not glass
+            assert not held
+            return
         except Conflict:
             # busy, served already, or shared by versions that a superseded rollout left behind
             assert busy or len(self.plan().weights) > 1 or version in self.plan().weights
             return
         assert not busy
+        assert held or glass or not frozen
         assert (started.rollout is None) == held
         if not held:
             self.next_version = self.next_version % 8 + 1

@@ -6,7 +6,7 @@ import importlib
 import math
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -51,6 +51,8 @@ _ROUTERS = [
     "bailiwick.api.privacy_plans",
     "bailiwick.api.experiments",
     "bailiwick.api.holdout",
+    "bailiwick.api.keys",
+    "bailiwick.api.routing",
     "bailiwick.api.cache",
 ]
 
@@ -73,8 +75,13 @@ _MOST_REASON = 2_000
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 
-def create_api(platform: Platform) -> FastAPI:
-    """The control-plane application over a platform."""
+def create_api(platform: Platform, describe: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> FastAPI:
+    """The control-plane application over a platform.
+
+    Args:
+        platform: what is controlled.
+        describe: adds to the OpenAPI document what is served beside it in the same process.
+    """
     api = FastAPI(title="Bailiwick", version=__version__)
     api.add_middleware(BodyLimit, usual=platform.settings.max_body_bytes, larger=LARGER_BODIES)
     api.state.platform = platform
@@ -82,7 +89,20 @@ def create_api(platform: Platform) -> FastAPI:
         api.include_router(importlib.import_module(module).router)
     api.add_exception_handler(BailiwickError, _problem)
     api.add_exception_handler(RequestValidationError, _invalid_request)
+    if describe is not None:
+        _describe(api, describe)
     return api
+
+
+def _describe(api: FastAPI, describe: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    own = api.openapi
+
+    def document() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            api.openapi_schema = describe(own())
+        return api.openapi_schema
+
+    api.openapi = document  # type: ignore[method-assign]
 
 
 def platform_of(request: Request) -> Platform:

@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime
 
 from bailiwick.api.app import platform_of
+from bailiwick.api.instants import Instant
 from bailiwick.api.traffic import DomainId
+from bailiwick.delivery.track_record import record_document
 from bailiwick.metrics.comparison import Ranked, compare, lower_is_better, rank
 from bailiwick.metrics.document import point_document
-from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, Sample, render
+from bailiwick.metrics.prometheus import CONTENT_TYPE, render
 from bailiwick.metrics.resolution import Resolution
 from bailiwick.metrics.rollup import Rollup
 from bailiwick.platform import Platform
-from bailiwick.traffic.model import SLOTS
 
 router = APIRouter(tags=["metrics"])
 
@@ -30,8 +30,8 @@ NeededVersion = Annotated[str, Query(pattern=_VERSION)]
 @router.get("/v1/metrics/{domain}")
 def domain_metrics(
     domain: DomainId,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     platform: Platform = Depends(platform_of),
 ) -> dict[str, Any]:
     """Every metric of every version of a domain, and the feedback on it; by default over the last hour."""
@@ -47,8 +47,8 @@ def domain_metrics(
 def metric_trend(
     domain: DomainId,
     metric: Metric,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     version: Version = None,
     resolution: Resolution | None = None,
     platform: Platform = Depends(platform_of),
@@ -65,8 +65,8 @@ def metric_comparison(
     metric: Metric,
     first: NeededVersion,
     second: NeededVersion,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     platform: Platform = Depends(platform_of),
 ) -> dict[str, Any]:
     """The mean of one version less that of another, by default over the last day."""
@@ -79,8 +79,8 @@ def metric_comparison(
 def metric_ranking(
     domain: DomainId,
     metric: Metric,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     lowest_first: bool | None = None,
     platform: Platform = Depends(platform_of),
 ) -> list[Ranked]:
@@ -89,17 +89,29 @@ def metric_ranking(
     return list(rank(found, lowest_first=lower_is_better(metric) if lowest_first is None else lowest_first))
 
 
+@router.get("/v1/metrics/{domain}/versions")
+def version_records(
+    domain: DomainId,
+    since: Instant | None = None,
+    until: Instant | None = None,
+    version: Version = None,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 20,
+    platform: Platform = Depends(platform_of),
+) -> dict[str, Any]:
+    """Each version, newest first, with its training run, held-out metrics, live metrics and deployments.
+
+    The live metrics are, by default, of the last day.
+    """
+    platform.domains.get(domain)
+    begin, end = _span(platform, since, until)
+    found = platform.track_records.of(domain, begin, end, version=version, limit=limit)
+    return {"domain": domain, "since": begin, "until": end, "versions": list(map(record_document, found))}
+
+
 @router.get("/metrics")
 def prometheus(platform: Platform = Depends(platform_of)) -> Response:
-    """Counters of this process and the weights in force, in the Prometheus text format."""
-    weights = [
-        Sample(weight / SLOTS, {"domain": plan.domain, "version": version})
-        for plan in platform.traffic.plans().values()
-        for version, weight in plan.weights.items()
-    ]
-    ratio = Family("bailiwick_traffic_weight_ratio", "gauge", "Share of a domain's users.", weights)
-    families = [*platform.metrics.families(), ratio, *platform.privacy_gauges()]
-    return Response(render(families), media_type=CONTENT_TYPE)
+    """Counters of this process, and what the database says of budgets, traffic, rollouts and webhooks."""
+    return Response(render([*platform.metrics.families(), *platform.gauges()]), media_type=CONTENT_TYPE)
 
 
 def _span(platform: Platform, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:

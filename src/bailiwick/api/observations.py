@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
 from bailiwick.api.app import platform_of
+from bailiwick.api.instants import Instant
 from bailiwick.api.traffic import VersionId
 from bailiwick.platform import Platform
 
@@ -25,7 +26,7 @@ class ObservationBody(BaseModel):
     version: VersionId
     metric: Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,200}$", description="with its unit, such as latency_ms")]
     value: Annotated[StrictBool | StrictInt | StrictFloat, Field(description="finite; true and false count as 1 and 0")]
-    at: AwareDatetime | None = Field(None, description="default: now; not older than the store keeps minutes")
+    at: Instant | None = Field(None, description="default: now; not older than the store keeps minutes")
     arm: Annotated[str, Field(max_length=200)] = ""
 
 

@@ -185,7 +185,7 @@ def abort(
     platform: Platform = Depends(platform_of),
     actor: Actor = Depends(actor_of),
 ) -> dict[str, Any]:
-    """Take the canary out, whatever its state; the reason is mandatory, here or in X-Reason."""
+    """Take the canary out, whatever its state. It asks nobody and needs nothing but the database."""
     asked = body or MoveRequest()
     return rollout_document(platform.rollouts.abort(id, actor=because(actor, asked.reason), expected=asked.row_version))
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from bailiwick.api.app import actor_of, platform_of
+from bailiwick.api.instants import Instant
 from bailiwick.delivery.document import served_document
 from bailiwick.errors import NotFound
 from bailiwick.governance.audit import Actor
@@ -115,7 +116,7 @@ def history(
 
 
 @router.get("/{domain}/at")
-def at(domain: DomainId, instant: AwareDatetime, platform: Platform = Depends(platform_of)) -> dict[str, Any]:
+def at(domain: DomainId, instant: Instant, platform: Platform = Depends(platform_of)) -> dict[str, Any]:
     """What served at an instant: versions, artefacts, and on whose word."""
     record = platform.traffic.plan_at(domain, instant)
     if record is None:

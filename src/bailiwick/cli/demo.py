@@ -8,7 +8,7 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -52,28 +52,34 @@ def demo(
     root = flags(ctx)
     material = corpora(data) if data else sample()
     show = Show(quiet=root.json)
-    with _ended_by_sigterm(), ExitStack() as cleanup:
+    with _interruptible() as interrupted, ExitStack() as cleanup:
         cleanup.callback(root.platform.close)
         report, server = _run(root, material, show, cleanup)
         if root.json:
             print_json(report)
         _goodbye(root, server.base, report, leave, show)
         if not leave:
-            server.wait()
+            server.wait(interrupted)
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the program as Ctrl-C does, so that the server does not outlive it."""
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Let SIGTERM end the program as Ctrl-C does, so that the server does not outlive it.
 
-    def interrupt(_signal: int, _frame: object) -> None:
+    Yields whether that was asked: what a handler raises is lost where Python ignores exceptions, as in a finaliser.
+    """
+    asked: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        asked.append(number)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield lambda: bool(asked)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run(root: Flags, material: Material, show: Show, cleanup: ExitStack) -> tuple[dict[str, Any], LiveServer]:

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from bailiwick.datasets.model import Row
 from bailiwick.errors import Unavailable
 
 _START_S = 60.0
+_LOOK_S = 0.5
 _ANSWER_S = 30.0
 
 
@@ -97,9 +99,17 @@ class LiveServer:
             (time.perf_counter() - start) * 1000,
         )
 
-    def wait(self) -> None:
-        """Block until the server ends by itself."""
-        self._process.wait()
+    def wait(self, interrupted: Callable[[], bool]) -> None:
+        """Block until the server ends by itself.
+
+        Raises:
+            KeyboardInterrupt: somebody interrupted meanwhile, or before.
+        """
+        while self._process.poll() is None:
+            if interrupted():
+                raise KeyboardInterrupt
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_LOOK_S)
 
     def stop(self) -> None:
         """Ask the server to finish what it is doing and end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from bailiwick.cli.console import EXIT_CODES, out, print_json, print_table
 from bailiwick.cli.context import flags
@@ -33,10 +34,12 @@ def list_deployments(
     if flags(ctx).json:
         print_json([deployment_document(made) for made in found])
         return
-    rows = [(made.id, made.version, _share(made), _status(made), made.at, made.actor) for made in found]
-    print_table(
-        "Deployments", ("deployment", "version", "share", "status", "asked (UTC)", "by"), rows, whole=("status",)
-    )
+    for made in found:
+        out.print(f"[bold]{made.id}[/]  {escape(made.domain)}  {_status(made)}", soft_wrap=True)
+        line = f"  {made.version}  {_share(made)}, asked {made.at:%Y-%m-%d %H:%M}Z by {made.actor}"
+        out.print(line, markup=False, soft_wrap=True)
+    if not found:
+        out.print("Nothing waits." if waiting else "Nothing was deployed yet. Next: [bold]bailiwick deploy DOMAIN[/]")
     if any(made.status is DeploymentStatus.WAITING for made in found):
         out.print("Next: [bold]bailiwick deployment approve ID[/], or [bold]bailiwick deployment reject ID[/]")
 
@@ -137,7 +140,7 @@ def _id(ctx: typer.Context, given: str) -> str:
 
 
 def _share(made: Deployment) -> str:
-    return "rollout" if made.for_rollout else percent(made.share)
+    return "by a rollout" if made.for_rollout else f"for {percent(made.share)}"
 
 
 def _status(made: Deployment) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from bailiwick.cli import experiment_arms
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.cli.experiment_options import (
@@ -33,15 +34,15 @@ from bailiwick.cli.experiment_options import (
     goal_document,
     guardrail_document,
 )
+from bailiwick.cli.experiment_outcomes import resolved, said_as_json, say, say_concluded
 from bailiwick.cli.experiment_views import one_line, print_frame, print_power, print_report
-from bailiwick.errors import InvalidInput, NotFound
+from bailiwick.errors import InvalidInput
 from bailiwick.experiments.document import experiment_document, parse_design
 from bailiwick.experiments.model import Experiment, Kind, Method, State, Verdict
 from bailiwick.experiments.planning import MetricHistory, check_power
 from bailiwick.experiments.report import Report, plain, report_document
 from bailiwick.experiments.words import rule_words
-from bailiwick.traffic.model import Arm
-from bailiwick.traffic.weights import parse_percent, parse_weights, percent
+from bailiwick.traffic.weights import percent
 
 app = typer.Typer(
     add_completion=False, help="Compare versions on live traffic, and ship the better one.", no_args_is_help=True
@@ -129,7 +130,7 @@ def create(
             "kind": kind.value if kind else None,
             "primary": goal_document(metric or ""),
             "minimum_effect": minimum_effect,
-            "arms": _resolved(ctx, domain or "", arm_documents(arm or (), weight or (), parameter or ())),
+            "arms": resolved(ctx, domain or "", arm_documents(arm or (), weight or (), parameter or ())),
             "guardrails": [guardrail_document(word) for word in guardrail or ()],
             "secondary": [goal_document(word) for word in secondary or ()],
             "unit": unit,
@@ -153,7 +154,7 @@ def create(
         }
         design = parse_design(document)
     made = flags(ctx).platform.experiments.create(design, actor=flags(ctx).actor(reason), force=force)
-    if _json(ctx, made):
+    if said_as_json(ctx, made):
         return
     out.print(f"[bold green]Created[/] {escape(made.id)}: {made.planned_units:,} users planned over all arms.")
     check = made.power_check
@@ -173,7 +174,7 @@ def create(
 def start(ctx: typer.Context, id: Id, reason: Reason = None, revision: Revision = None) -> None:
     """Expose the first users."""
     made = flags(ctx).platform.experiments.start(id, actor=flags(ctx).actor(reason), revision=revision)
-    _say(ctx, made, "runs", f"bailiwick experiment watch {id}")
+    say(ctx, made, "runs", f"bailiwick experiment watch {id}")
 
 
 @app.command("list", epilog="Examples:  bailiwick experiment list  |  bailiwick experiment list cards --state running")
@@ -249,79 +250,26 @@ def watch(
 def pause(ctx: typer.Context, id: Id, reason: Reason = None, revision: Revision = None) -> None:
     """Expose nobody for now; what came in is kept."""
     made = flags(ctx).platform.experiments.pause(id, actor=flags(ctx).actor(reason), revision=revision)
-    _say(ctx, made, "is paused", f"bailiwick experiment resume {id}")
+    say(ctx, made, "is paused", f"bailiwick experiment resume {id}")
 
 
 @app.command(epilog="Example:  bailiwick experiment resume new-model")
 def resume(ctx: typer.Context, id: Id, reason: Reason = None, revision: Revision = None) -> None:
     """Go on with the same users in the same arms."""
     made = flags(ctx).platform.experiments.resume(id, actor=flags(ctx).actor(reason), revision=revision)
-    _say(ctx, made, "runs again", f"bailiwick experiment watch {id}")
+    say(ctx, made, "runs again", f"bailiwick experiment watch {id}")
 
 
-@app.command(epilog="Example:  bailiwick experiment weights new-model control=80 treatment=20")
-def weights(
-    ctx: typer.Context,
-    id: Id,
-    shares: Annotated[list[str], typer.Argument(metavar="ARM=PERCENT...", help="The shares of all arms.")],
-    reason: Reason = None,
-    revision: Revision = None,
-) -> None:
-    """Give the arms new shares. Opens an epoch, which is analysed apart."""
-    made = flags(ctx).platform.experiments.reweight(
-        id, parse_weights(shares), actor=flags(ctx).actor(reason), revision=revision
-    )
-    _say_epoch(ctx, made)
-
-
-@app.command("add-arm", epilog="Example:  bailiwick experiment add-arm new-model bolder=cards-v3 --share 20%")
-def add_arm(
-    ctx: typer.Context,
-    id: Id,
-    arm: Annotated[str, typer.Argument(metavar="NAME=VERSION", help="The arm, and the version that serves it.")],
-    share: Annotated[str | None, typer.Option(help="Its percentage; an equal share by default.")] = None,
-    parameter: Annotated[list[str] | None, typer.Option(help="ARM.NAME=VALUE: what it sets besides.")] = None,
-    reason: Reason = None,
-    revision: Revision = None,
-) -> None:
-    """Let one more arm take part. Opens an epoch."""
-    domain = flags(ctx).platform.experiments.get(id).design.domain
-    [document] = _resolved(ctx, domain, arm_documents([arm], (), parameter or ()))
-    made = flags(ctx).platform.experiments.add_arm(
-        id,
-        Arm(document["name"], document["version"], document["parameters"]),
-        None if share is None else parse_percent(share),
-        actor=flags(ctx).actor(reason),
-        revision=revision,
-    )
-    _say_epoch(ctx, made)
-
-
-@app.command("drop-arm", epilog="Example:  bailiwick experiment drop-arm new-model bolder --reason 'too slow'")
-def drop_arm(
-    ctx: typer.Context,
-    id: Id,
-    arm: Annotated[str, typer.Argument(help="A treatment.")],
-    reason: Reason = None,
-    revision: Revision = None,
-) -> None:
-    """Let an arm take part no longer. Opens an epoch; what it showed is kept."""
-    made = flags(ctx).platform.experiments.drop_arm(id, arm, actor=flags(ctx).actor(reason), revision=revision)
-    _say_epoch(ctx, made)
-
-
-@app.command(epilog="Example:  bailiwick experiment override new-model ada@example.org treatment")
-def override(
-    ctx: typer.Context,
-    id: Id,
-    unit: Annotated[str, typer.Argument(help="The tester, as requests name the user.")],
-    arm: Annotated[str | None, typer.Argument(help="The arm to see; default: where chance puts the tester.")] = None,
-    reason: Reason = None,
-    revision: Revision = None,
-) -> None:
-    """Put a tester into an arm; testers are not counted."""
-    made = flags(ctx).platform.experiments.override(id, unit, arm, actor=flags(ctx).actor(reason), revision=revision)
-    _say(ctx, made, f"shows {unit} {arm or 'what chance says'}", f"bailiwick experiment show {id}")
+app.command(epilog="Example:  bailiwick experiment weights new-model control=80 treatment=20")(experiment_arms.weights)
+app.command("add-arm", epilog="Example:  bailiwick experiment add-arm new-model bolder=cards-v3 --share 20%")(
+    experiment_arms.add_arm
+)
+app.command("drop-arm", epilog="Example:  bailiwick experiment drop-arm new-model bolder --reason 'too slow'")(
+    experiment_arms.drop_arm
+)
+app.command(epilog="Example:  bailiwick experiment override new-model ada@example.org treatment")(
+    experiment_arms.override
+)
 
 
 @app.command(
@@ -345,20 +293,20 @@ def conclude(
     made = platform.experiment_keeper.conclude(
         id, actor=flags(ctx).actor(reason), winner=winner, verdict=verdict, deploy=deploy, revision=revision
     )
-    _concluded(ctx, made)
+    say_concluded(ctx, made)
 
 
 @app.command(epilog="Example:  bailiwick experiment deploy new-model")
 def deploy(ctx: typer.Context, id: Id, reason: Reason = None) -> None:
     """Deploy the winner of a concluded experiment, if the gates allow it."""
-    _concluded(ctx, flags(ctx).platform.experiment_keeper.deploy(id, actor=flags(ctx).actor(reason)))
+    say_concluded(ctx, flags(ctx).platform.experiment_keeper.deploy(id, actor=flags(ctx).actor(reason)))
 
 
 @app.command(epilog="Example:  bailiwick experiment archive new-model")
 def archive(ctx: typer.Context, id: Id, reason: Reason = None, revision: Revision = None) -> None:
     """Put it out of sight; its history stays."""
     made = flags(ctx).platform.experiments.archive(id, actor=flags(ctx).actor(reason), revision=revision)
-    _say(ctx, made, "is archived", f"bailiwick experiment list {made.design.domain}")
+    say(ctx, made, "is archived", f"bailiwick experiment list {made.design.domain}")
 
 
 @app.command(
@@ -429,25 +377,6 @@ def power(
         print_power(check, design)
 
 
-def _resolved(ctx: typer.Context, domain: str, arms: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Arms with the ids of the versions that ``serving`` and ``newest`` stand for."""
-    platform = flags(ctx).platform
-    for arm in arms:
-        if arm["version"] == "newest":
-            arm["version"] = platform.delivery.find(domain).id
-        elif arm["version"] == "serving":
-            plan = platform.traffic.plan(domain)
-            if plan is None:
-                raise NotFound(
-                    f"nothing is deployed in {domain!r}",
-                    what="domain",
-                    requested=domain,
-                    remedy=f"deploy its newest version with `bailiwick deploy {domain}`",
-                )
-            arm["version"] = max(plan.weights, key=lambda version: plan.weights[version])
-    return arms
-
-
 def _look(ctx: typer.Context, report: Report, *, live: bool) -> None:
     if flags(ctx).json:
         print_json(report_document(report))
@@ -458,42 +387,8 @@ def _look(ctx: typer.Context, report: Report, *, live: bool) -> None:
         out.file.flush()
 
 
-def _json(ctx: typer.Context, experiment: Experiment) -> bool:
-    if flags(ctx).json:
-        print_json(plain(experiment_document(experiment)))
-    return flags(ctx).json
-
-
-def _say(ctx: typer.Context, experiment: Experiment, what: str, next_step: str) -> None:
-    if not _json(ctx, experiment):
-        out.print(f"[bold green]{escape(experiment.id)}[/] {escape(what)}.")
-        out.print(f"  next: {escape(next_step)}", soft_wrap=True)
-
-
-def _say_epoch(ctx: typer.Context, experiment: Experiment) -> None:
-    present = experiment.present
-    assert present is not None, "an epoch was opened"
-    shares = ", ".join(f"{name} {percent(weight)}" for name, weight in present.weights.items())
-    _say(ctx, experiment, f"is in epoch {present.number}: {shares}", f"bailiwick experiment show {experiment.id}")
-
-
-def _concluded(ctx: typer.Context, experiment: Experiment) -> None:
-    if _json(ctx, experiment):
-        return
-    conclusion = experiment.conclusion
-    assert conclusion is not None, "it was concluded"
-    ships = f" {conclusion.winner}" if conclusion.winner else ""
-    out.print(f"[bold green]{escape(experiment.id)}[/] is concluded: {conclusion.verdict.value}{escape(ships)}")
-    for reason in conclusion.reasons:
-        out.print(f"  - {escape(reason)}")
-    if conclusion.deployment:
-        out.print(f"  deployment: {escape(conclusion.deployment)}")
-    elif conclusion.winner:
-        out.print(f"  next: bailiwick experiment deploy {escape(experiment.id)}")
-
-
 def _show_draft(ctx: typer.Context, experiment: Experiment) -> None:
-    if _json(ctx, experiment):
+    if said_as_json(ctx, experiment):
         return
     rows = [
         (arm.name, percent(experiment.design.weights[arm.name]), arm.version or "", dict(arm.parameters) or "")

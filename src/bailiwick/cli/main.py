@@ -37,10 +37,11 @@ _COMMANDS = {
     "traffic": ("bailiwick.cli.traffic", "Show and shift the traffic between versions."),
     "rollback": ("bailiwick.cli.rollback", "Go back to the version served before."),
     "metrics": ("bailiwick.cli.metrics", "Show, compare and rank what was observed, and its trends."),
-    "route": ("bailiwick.cli.route", "Explain where the gateway sends a query."),
     "cache": ("bailiwick.cli.cache", "Keep answers for the same question asked again."),
+    "route": ("bailiwick.cli.route", "Explain, rule, learn and judge where queries go."),
     "backend": ("bailiwick.cli.backends", "Show the servers behind upstream models."),
     "experiment": ("bailiwick.cli.experiment", "Compare versions on live traffic, and ship the better one."),
+    "key": ("bailiwick.cli.key", "Keys of clients of the gateway, limits, and usage."),
     "webhook": ("bailiwick.cli.webhook", "Tell other systems of changes, by signed webhooks."),
     "audit": ("bailiwick.cli.audit", "Show who changed what."),
 }

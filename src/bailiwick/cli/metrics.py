@@ -11,11 +11,14 @@ import typer
 
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import Flags, flags
+from bailiwick.cli.track_record_views import show_record, show_table
+from bailiwick.delivery.track_record import record_document
 from bailiwick.errors import InvalidInput, Unavailable
 from bailiwick.metrics.comparison import Verdict, compare, lower_is_better, rank
 from bailiwick.metrics.document import point_document
 from bailiwick.metrics.resolution import Resolution
 from bailiwick.metrics.rollup import Rollup
+from bailiwick.metrics.summary import merged_arms
 from bailiwick.metrics.trend import Direction
 
 app = typer.Typer(
@@ -32,12 +35,17 @@ Last = Annotated[str, typer.Option(help="How far to look back: 90m, 24h or 30d."
 
 
 @app.command(epilog="Example:  bailiwick metrics show cards --last 7d")
-def show(ctx: typer.Context, domain: Domain, last: Last = "24h") -> None:
+def show(
+    ctx: typer.Context,
+    domain: Domain,
+    last: Last = "24h",
+    by_arm: Annotated[bool, typer.Option("--by-arm", help="Arms of rollouts and experiments by themselves.")] = False,
+) -> None:
     """Show every metric of every version, and the feedback on them."""
     own = flags(ctx)
     since, until = _span(own, last)
     own.platform.domains.get(domain)
-    summary = own.platform.metrics.summary(domain, since, until)
+    summary = own.platform.metrics.summary(domain, since, until, by_arm=by_arm or own.json)
     feedback = own.platform.metrics.feedback_summary(domain, since, until)
     if own.json:
         print_json({"domain": domain, "since": since, "until": until, "metrics": summary, "feedback": feedback})
@@ -48,21 +56,61 @@ def show(ctx: typer.Context, domain: Domain, last: Last = "24h") -> None:
         return
     print_table(
         f"Metrics of {domain}, last {last}",
-        ("version", "arm", "metric", "count", "mean", "p50", "p95", "max"),
+        ("version", *_arm(by_arm, "arm"), "metric", "count", "mean", "p50", "p95", "max"),
         [
-            (each.version, each.arm, each.metric, each.count, each.mean, each.p50, each.p95, each.maximum)
+            (
+                each.version,
+                *_arm(by_arm, each.arm),
+                each.metric,
+                each.count,
+                each.mean,
+                each.p50,
+                each.p95,
+                each.maximum,
+            )
             for each in summary
         ],
     )
     if feedback:
         print_table(
             "Feedback",
-            ("version", "arm", "metric", "count", "mean"),
-            [(each.version, each.arm, each.metric, each.count, each.mean) for each in feedback],
+            ("version", *_arm(by_arm, "arm"), "metric", "count", "mean"),
+            [
+                (each.version, *_arm(by_arm, each.arm), each.metric, each.count, each.mean)
+                for each in (feedback if by_arm else merged_arms(feedback))
+            ],
         )
     if summary:
         metric = summary[0].metric
         out.print(f"  next: bailiwick metrics trend {domain} {metric}    or: bailiwick metrics rank {domain} {metric}")
+
+
+@app.command(
+    epilog="Examples:  bailiwick metrics versions cards --last 30d  |  "
+    "bailiwick metrics versions cards --version cards-v20260301_120000"
+)
+def versions(
+    ctx: typer.Context,
+    domain: Domain,
+    version: Annotated[str | None, typer.Option(help="Only this one, in full.")] = None,
+    last: Last = "24h",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Only so many, the newest ones.")] = 20,
+) -> None:
+    """Show each version with its training, its held-out and live metrics, and its deployments."""
+    own = flags(ctx)
+    since, until = _span(own, last)
+    own.platform.domains.get(domain)
+    found = own.platform.track_records.of(domain, since, until, version=version, limit=limit)
+    if own.json:
+        print_json({"domain": domain, "since": since, "until": until, "versions": list(map(record_document, found))})
+    elif version is not None:
+        show_record(found[0], last)
+    elif found:
+        show_table(f"Versions of {domain}, live numbers of the last {last}", found)
+        out.print(f"  next: bailiwick metrics versions {domain} --version {found[0].version.id}", soft_wrap=True)
+    else:
+        out.print(f"{domain} has no version yet.")
+        out.print(f"  next: bailiwick train {domain} --dataset NAME")
 
 
 @app.command(epilog="Example:  bailiwick metrics record cards cards-v2 correct 1 0 1 1")
@@ -180,6 +228,10 @@ def rank_them(
         [(each.rank or "-", each.name, each.count, each.mean, each.low, each.high, each.p95) for each in found],
     )
     out.print("Those that share a rank are not distinct; '-': too few observations.")
+
+
+def _arm(shown: bool, cell: str) -> tuple[str, ...]:
+    return (cell,) if shown else ()
 
 
 def sparkline(values: Sequence[float], width: int = _WIDTH) -> str:

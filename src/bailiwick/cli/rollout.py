@@ -240,11 +240,14 @@ def weight(
     _print_moved(ctx, rollouts.set_weight(name, points, actor=actor, force=force, expected=expected))
 
 
-@app.command(epilog="Example:  bailiwick rollout abort cards --reason 'wrong answers on refunds'")
+@app.command(
+    epilog="Examples:  bailiwick rollout abort cards  |  "
+    "bailiwick rollout abort cards --reason 'wrong answers on refunds'"
+)
 def abort(
     ctx: typer.Context,
     name: Id,
-    reason: Annotated[str, typer.Option(help="Why, for the audit trail.")],
+    reason: Reason = None,
     expected: Expected = None,
 ) -> None:
     """Take the canary out, whatever its state. It asks nobody and needs nothing but the database."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.markup import escape
+from rich.padding import Padding
 
 from bailiwick.cli.console import out, print_table
 from bailiwick.delivery.rollout.model import Finding, MetricEvidence, Rollout, RolloutState, Transition
@@ -100,15 +101,15 @@ def show_gateways(reports: Sequence[GatewayReport], revision: int) -> None:
 
 
 def show_list(rollouts: Sequence[Rollout]) -> None:
-    """One line per rollout."""
-    print_table(
-        "Rollouts",
-        ("domain", "version", "state", "share", "started (UTC)", "id"),
-        [
-            (each.domain, each.version, each.state.value, percent(each.weight), each.started_at, each.id)
-            for each in rollouts
-        ],
-    )
+    """Two lines per rollout, and why it is where it is."""
+    for each in rollouts:
+        state = f"[{_COLOURS[each.state]}]{each.state.value}[/]"
+        out_of_it = each.state in {RolloutState.ABORTED, RolloutState.SUPERSEDED}
+        at = "" if out_of_it else f" at {percent(each.weight)}"
+        out.print(f"[bold]{each.id}[/]  {escape(each.domain)}  {state}{at}", soft_wrap=True)
+        line = f"  {each.version}, started {each.started_at:%Y-%m-%d %H:%M}Z by {each.started_by}"
+        out.print(line, markup=False, soft_wrap=True)
+        out.print(Padding(escape(each.reason), (0, 0, 0, 2)))
 
 
 def show_moves(transitions: Sequence[Transition]) -> None:
@@ -168,8 +169,9 @@ def show_summary(made: Summary) -> None:
     rate = "none was decided yet" if made.failure_rate is None else f"{made.failure_rate:.0%} of {decided} taken back"
     out.print(f"[bold]Rollouts: {made.active + decided + made.superseded}[/]; {rate}")
     out.print(
-        f"  ended     {made.succeeded} succeeded, {made.aborted} aborted, {made.superseded} superseded; "
-        f"{made.active} under way"
+        f"  ended     {made.succeeded} succeeded, {made.aborted} aborted ({made.harmful} on evidence of harm), "
+        f"{made.superseded} superseded; {made.active} under way",
+        soft_wrap=True,
     )
     for word, seconds in (("success", made.to_succeed_s), ("abort", made.to_abort_s)):
         if seconds is not None:

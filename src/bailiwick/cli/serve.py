@@ -5,27 +5,35 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import resource
 import signal
 import socket
 import threading
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 import typer
 import uvicorn
 
 from bailiwick.api.app import create_api
-from bailiwick.cli.console import out, print_json
+from bailiwick.cli.console import err, out, print_json
 from bailiwick.cli.context import flags
 from bailiwick.errors import InvalidInput, Unavailable
-from bailiwick.gateway.asgi import Receive, Scope, Send
+from bailiwick.gateway.asgi import Receive, Scope, Send, send_json
 from bailiwick.gateway.build import RunningGateway
+from bailiwick.gateway.draining import DrainingServer
+from bailiwick.gateway.openapi import gateway_document, merged
+from bailiwick.gateway.protocol import ConnectionLimits, guarded
 from bailiwick.governance.audit import Actor
 from bailiwick.platform import Platform
+from bailiwick.settings import Settings
 
 app = typer.Typer(add_completion=False, help="Serve the control plane and the gateway.")
 
 _BACKLOG = 2_048
+_SETTLE_S = 1.0
+_log = logging.getLogger(__name__)
 
 
 class Server:
@@ -35,7 +43,10 @@ class Server:
         self._platform = platform
         self._running = RunningGateway(platform)
         self._gateway = self._running.app
-        self._api: Any = create_api(platform)
+        self._api: Any = _nothing_here
+        if platform.settings.control_plane:
+            self._api = create_api(platform, lambda document: merged(document, gateway_document()))
+        self._settling: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the connection on to its half."""
@@ -47,17 +58,53 @@ class Server:
     async def start(self) -> None:
         """Load what is served (see `RunningGateway.start`), and settle what died with a server.
 
-        That is: charges of privacy budgets that were left held or started, and training runs.
+        That is: charges of privacy budgets that were left held or started, and training runs. While the database is
+        away it waits for it in the background.
         """
         await self._running.start()
-        await asyncio.to_thread(self._platform.privacy.recover)
-        await asyncio.to_thread(self._platform.training.recover, Actor("server"))
-        await asyncio.to_thread(self._platform.start_upkeep)
+        if self._running.reloader.stale is None:
+            await asyncio.to_thread(self._settle)
+        else:
+            self._settling = asyncio.create_task(self._settle_later())
+
+    def _settle(self) -> None:
+        self._platform.privacy.recover()
+        self._platform.training.recover(Actor("server"))
+        self._platform.start_upkeep()
+
+    async def _settle_later(self) -> None:
+        while True:
+            await asyncio.sleep(_SETTLE_S)
+            try:
+                await asyncio.to_thread(self._settle)
+            except Unavailable:
+                continue
+            except Exception:  # noqa: BLE001 - logged with its trace; requests are answered whatever happens
+                _log.exception("what died with a server is not settled")
+            return
+
+    def drain(self) -> None:
+        """Say that this process is about to leave."""
+        self._gateway.draining = True
 
     async def stop(self) -> None:
         """End the background work."""
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.gather(self._settling, return_exceptions=True)
         await asyncio.to_thread(self._platform.stop_upkeep)
         await self._running.stop()
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    """What stands where the control plane would: nothing, over HTTP."""
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    error = {"message": "there is nothing here", "type": "invalid_request_error", "param": None, "code": "not_found"}
+    await send_json(send, 404, {"error": error})
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -110,22 +157,40 @@ async def _serve(platform: Platform, listening: socket.socket, announce: Callabl
     server = Server(platform)
     await server.start()
     try:
+        settings = platform.settings
+        limits = ConnectionLimits(
+            most_connections=_connections(settings.max_connections),
+            head_s=settings.head_timeout_s,
+            request_s=settings.body_timeout_s,
+            stalled_s=settings.stall_timeout_s,
+        )
         config = uvicorn.Config(
             server,
-            http="httptools",
+            http=guarded(limits),
+            ws="none",
             lifespan="on",
             log_level="warning",
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=max(1, int(platform.settings.drain_s)),
+            timeout_keep_alive=settings.keep_alive_s,
+            timeout_graceful_shutdown=max(1, int(settings.drain_s)),
         )
         if announce is not None:
             announce()
         _end_quietly()
-        await uvicorn.Server(config).serve(sockets=[listening])
+        await DrainingServer(config, settings.drain_notice_s, server.drain).serve(sockets=[listening])
     finally:
         await server.stop()
+
+
+def _connections(wanted: int) -> int:
+    """How many connections there may be: half of the files that this process may open, after asking for as many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 2 * wanted and soft != resource.RLIM_INFINITY:
+        soft = 2 * wanted if hard == resource.RLIM_INFINITY else min(hard, 2 * wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else min(wanted, soft // 2)
 
 
 def _end_quietly() -> None:
@@ -150,21 +215,35 @@ def main(
     listening = bound_socket(host or settings.host, settings.port if port is None else port)
     bound_host, bound_port = listening.getsockname()[:2]
     base = f"http://[{bound_host}]:{bound_port}" if ":" in bound_host else f"http://{bound_host}:{bound_port}"
-    platform = flags(ctx).platform
+    platform = Platform(settings, patient=True)
+    _warn(bound_host, settings)
     try:
-        serve(platform, listening, lambda: _announce(base, as_json=flags(ctx).json))
+        serve(
+            platform, listening, lambda: _announce(base, as_json=flags(ctx).json, control_plane=settings.control_plane)
+        )
     finally:
         listening.close()
         platform.close()
 
 
-def _announce(base: str, *, as_json: bool) -> None:
+def _warn(bound_host: str, settings: Settings) -> None:
+    """Say what stands open to a network."""
+    if ip_address(bound_host.partition("%")[0]).is_loopback:
+        return
+    if settings.keys == "optional":
+        err.print("[yellow]Warning:[/] whoever reaches this address may ask every model: set BAILIWICK_KEYS=required.")
+    if settings.control_plane:
+        err.print("[yellow]Warning:[/] the control plane asks for no key: BAILIWICK_CONTROL_PLANE=false leaves it out.")
+
+
+def _announce(base: str, *, as_json: bool, control_plane: bool) -> None:
     if as_json:
         print_json({"url": base, "openai": f"{base}/v1", "docs": f"{base}/docs"})
     else:
         out.print(f"[bold]Bailiwick[/] serves on {base}", soft_wrap=True)
         out.print(f"  OpenAI-compatible   {base}/v1   (model: a domain, `auto`, or domain@version)", soft_wrap=True)
-        out.print(f"  control plane       {base}/docs", soft_wrap=True)
+        if control_plane:
+            out.print(f"  control plane       {base}/docs", soft_wrap=True)
         out.print(f"  health and metrics  {base}/readyz  {base}/metrics", soft_wrap=True)
         out.print("Try it:", soft_wrap=True)
         message = '{"model": "auto", "messages": [{"role": "user", "content": "Where is my new card?"}]}'

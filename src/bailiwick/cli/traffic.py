@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, TypedDict
 
 import typer
@@ -12,6 +12,7 @@ from rich.markup import escape
 from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.cli.shadow import shadow
+from bailiwick.clock import in_utc
 from bailiwick.delivery.document import served_document
 from bailiwick.delivery.model import ServedVersion
 from bailiwick.errors import InvalidInput, NotFound
@@ -241,12 +242,11 @@ def _nothing_deployed(domain: str) -> NotFound:
 
 def _instant(text: str) -> datetime:
     try:
-        parsed = datetime.fromisoformat(text)
+        return in_utc(datetime.fromisoformat(text))
     except ValueError:
         raise InvalidInput(
             f"{text!r} is no instant", what="instant", requested=text, allowed="such as 2026-03-01T14:05Z, or `now`"
         ) from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def _print_plan(ctx: typer.Context, plan: TrafficPlan) -> None:

@@ -130,8 +130,14 @@ def deliveries(
     if flags(ctx).json:
         print_json(found)
         return
-    rows = [(each.event, each.subject, each.status.value, each.attempts, each.problem or "", each.id) for each in found]
-    print_table(f"Deliveries to {name}", ("event", "subject", "status", "tries", "problem", "id"), rows)
+    for each in found:
+        tries = f"after {each.attempts} attempt{'s' * (each.attempts != 1)}"
+        out.print(f"[bold]{each.id}[/]  {each.status.value} {tries}", soft_wrap=True)
+        out.print(f"  {each.event} {each.subject}", markup=False, soft_wrap=True)
+        if each.problem:
+            out.print(f"  {each.problem}", markup=False, soft_wrap=True)
+    if not found:
+        out.print(f"Nothing was told to {name} yet.")
     if any(each.status is DeliveryStatus.DEAD for each in found):
         out.print(f"Next: [bold]bailiwick webhook retry {name}[/]")
 

@@ -14,6 +14,7 @@ from bailiwick.delivery.deploying import Deploying, require_not_asked
 from bailiwick.delivery.freezing import broken_freeze
 from bailiwick.delivery.model import Deployment, DeploymentStatus, Verdict
 from bailiwick.delivery.records import DeploymentRecords
+from bailiwick.delivery.rollout.freeze import FreezeWindow
 from bailiwick.governance.audit import Actor
 
 
@@ -45,6 +46,7 @@ class Admitting:
         *,
         force: bool,
         break_glass: bool,
+        freezes: tuple[FreezeWindow, ...],
     ) -> Deployment:
         """See `DeliveryService.admit`."""
         domain, version, policy = verdict.version.domain, verdict.version.id, verdict.policy.policy
@@ -55,7 +57,8 @@ class Admitting:
         if policy.approvals and agreed is None:
             require_not_asked(connection, domain, version)
             return self._records.add(connection, verdict, DeploymentStatus.WAITING, 0, present, actor, outcome=void)
-        broken = broken_freeze(policy, domain, self._clock.now(), actor, break_glass=break_glass)
+        windows = (*policy.windows, *freezes)
+        broken = broken_freeze(windows, domain, self._clock.now(), actor, break_glass=break_glass)
         self._records.note_broken_freeze(connection, actor, domain, broken)
         if agreed is not None:
             return self._records.enact(connection, replace(agreed, share=share), verdict, present, plan_revision, actor)

@@ -161,7 +161,7 @@ class Deploying:
         """Make the next plan, and settle what left. Returns its revision."""
         domain, version = verdict.version.domain, verdict.version.id
         policy = verdict.policy.policy
-        broken = broken_freeze(policy, domain, self._clock.now(), actor, break_glass=break_glass)
+        broken = broken_freeze(policy.windows, domain, self._clock.now(), actor, break_glass=break_glass)
         self._records.note_broken_freeze(connection, actor, domain, broken)
         plan = self._traffic.change(
             connection, domain, weights, actor=actor, expected_revision=expected, action="traffic.deploy"

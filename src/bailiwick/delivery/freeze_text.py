@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, time, timedelta
 
+from bailiwick.clock import in_utc
 from bailiwick.delivery.rollout.freeze import FreezeWindow, Weekday
 from bailiwick.errors import InvalidInput
 
@@ -58,8 +59,7 @@ def freeze_text(window: FreezeWindow) -> str:
 
 
 def _instant(text: str) -> datetime:
-    parsed = datetime.fromisoformat(text)
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    return in_utc(datetime.fromisoformat(text))
 
 
 def _written(instant: datetime) -> str:

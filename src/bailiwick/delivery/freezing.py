@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from bailiwick.delivery.policy import GatePolicy
-from bailiwick.delivery.rollout.freeze import frozen_by
+from bailiwick.delivery.rollout.freeze import FreezeWindow, frozen_by
 from bailiwick.errors import InvalidInput, PolicyDenied
 from bailiwick.governance.audit import Actor
 
 
 def broken_freeze(
-    policy: GatePolicy, domain: str, now: datetime, actor: Actor, *, break_glass: bool
+    windows: tuple[FreezeWindow, ...], domain: str, now: datetime, actor: Actor, *, break_glass: bool
 ) -> dict[str, str] | None:
     """What a change at this instant breaks, for the audit trail; None where nothing is frozen.
 
@@ -19,7 +18,7 @@ def broken_freeze(
         PolicyDenied: the domain is frozen, and nobody breaks the glass.
         InvalidInput: somebody does, and says no reason.
     """
-    found = frozen_by(policy.windows, now)
+    found = frozen_by(windows, now)
     if found is None:
         return None
     window, end = found

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from bailiwick.delivery.degradation import Observed, Rate
+from bailiwick.metrics.model import Mark
 
 if TYPE_CHECKING:
     from bailiwick.metrics.service import MetricsService
@@ -19,6 +20,10 @@ class Live(Protocol):
 
     def observed(self, domain: str, version: str, since: datetime, until: datetime) -> Observed:
         """Of one version; empty where nothing was observed. ``until`` is excluded."""
+        ...
+
+    def mark(self, domain: str, since: datetime) -> Mark:
+        """Cheap to read; another one than before: something of the domain was observed since."""
         ...
 
 
@@ -47,3 +52,7 @@ class LiveMetrics:
             latencies=latency.count,
             latency_p95_ms=latency.quantile(0.95),
         )
+
+    def mark(self, domain: str, since: datetime) -> Mark:
+        """See `Live.mark`."""
+        return self._metrics().mark(domain, since)

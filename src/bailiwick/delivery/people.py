@@ -25,8 +25,13 @@ def person(actor: str) -> str:
     return unicodedata.normalize("NFKC", name).strip().casefold()
 
 
-def require_another(approver: str, authors: Iterable[str], deployment: str) -> None:
-    """Four eyes: whoever asked for a deployment, or made its version, cannot approve it.
+def require_another(approver: str, authors: Iterable[str], what: str) -> None:
+    """Four eyes: whoever asked for a deployment or began a rollout, or made its version, cannot approve it.
+
+    Args:
+        approver: by name.
+        authors: who asked or made it, by name.
+        what: id of the deployment or rollout.
 
     Raises:
         PolicyDenied: the approver is one of the authors, or nobody.
@@ -37,14 +42,14 @@ def require_another(approver: str, authors: Iterable[str], deployment: str) -> N
             f"{approver!r} cannot approve: an approval needs a person's name",
             what="actor",
             requested=approver,
-            where=deployment,
+            where=what,
             remedy="say who you are: the X-Actor header, or your login on the command line",
         )
     if who in {person(author) for author in authors}:
         raise PolicyDenied(
-            f"{approver!r} cannot approve {deployment!r}: who asked for it, or trained the version, may not",
+            f"{approver!r} cannot approve {what!r}: who asked for it, or trained the version, may not",
             what="actor",
             requested=approver,
-            where=deployment,
+            where=what,
             remedy="ask somebody else",
         )

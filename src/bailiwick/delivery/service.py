@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from bailiwick.clock import Clock
 from bailiwick.delivery import rollback_store, store
 from bailiwick.delivery.admitting import Admitting
 from bailiwick.delivery.approving import Approving
 from bailiwick.delivery.degradation import Finding
 from bailiwick.delivery.deploying import Deploying
+from bailiwick.delivery.for_rollouts import ForRollouts
 from bailiwick.delivery.judging import Compare, Judge
 from bailiwick.delivery.live import Live
-from bailiwick.delivery.model import Deployment, DeploymentStatus, Rollback, RollbackEvent, ServedVersion, Verdict
+from bailiwick.delivery.model import Deployment, Rollback, RollbackEvent, ServedVersion, Verdict
 from bailiwick.delivery.policies import GatePolicies
 from bailiwick.delivery.records import DeploymentRecords, present_plan
 from bailiwick.delivery.rolling_back import Announce, Removed, RollingBack
-from bailiwick.delivery.rollout import store as rollout_store
-from bailiwick.delivery.rollout.model import RolloutState
 from bailiwick.delivery.shifting import Shifting
 from bailiwick.delivery.watch import WATCHER, DegradationWatch
 from bailiwick.domains.model import DomainRevision
@@ -34,6 +31,8 @@ from bailiwick.traffic.service import TrafficService
 
 class DeliveryService:
     """Deployments of every domain. Each change is one transaction with its plan, its records and its audit entries.
+
+    ``policies`` are the gate policies; ``for_rollouts`` is what rollouts ask inside their own transactions.
 
     Args:
         traffic: whose plans it changes; nobody else should.
@@ -70,21 +69,21 @@ class DeliveryService:
         self._database = database
         self._clock = clock
         self._traffic = traffic
-        self._on_removed = on_removed
         self._versions = versions
         self._versions_of = versions_of
         self.policies = GatePolicies(database, audit, clock, environment, domains)
-        records = self._records = DeploymentRecords(traffic, audit, clock)
+        records = DeploymentRecords(traffic, audit, clock)
         self._judge = Judge(traffic, self.policies, clock, versions, domains, live, compare)
         self._deploying = Deploying(traffic, records, self._judge, self.policies, clock, domains, check_artefact)
         self._approving = Approving(database, clock, traffic, records, self._judge, self._deploying, authors)
-        self._admitting = Admitting(records, self._deploying, clock)
         self._shifting = Shifting(traffic, records, self.policies, clock)
-        self._rolling_back = RollingBack(traffic, records, audit, clock, announce, on_removed)
+        rolling_back = self._rolling_back = RollingBack(traffic, records, audit, clock, announce, on_removed)
+        admitting = Admitting(records, self._deploying, clock)
+        self.for_rollouts = ForRollouts(database, traffic, records, admitting, rolling_back, on_removed)
         self._watch = (
             None
             if live is None
-            else DegradationWatch(database, traffic, self.policies, live, self._rolling_back, self._is_governed)
+            else DegradationWatch(database, traffic, self.policies, live, rolling_back, self.for_rollouts.governs)
         )
 
     def find(self, name: str) -> ModelVersion:
@@ -357,99 +356,6 @@ class DeliveryService:
         with self._database.read() as connection:
             return store.listed(connection, domain, limit)
 
-    def admit(
-        self,
-        connection: Connection,
-        verdict: Verdict,
-        share: int,
-        present: Mapping[str, int],
-        plan_revision: int,
-        actor: Actor,
-        *,
-        force: bool = False,
-        break_glass: bool = False,
-    ) -> Deployment:
-        """Record the deployment of a version by a rollout, which makes the plans itself.
-
-        Args:
-            connection: of the unit that begins the rollout.
-            verdict: of the gates, just now.
-            share: of the first step, in basis points.
-            present: weights of the plan in force.
-            plan_revision: of the plan that the rollout will make.
-            actor: who starts it.
-            force: although a gate does not pass.
-            break_glass: although the domain is frozen; needs the reason.
-
-        Returns:
-            The deployment. The rollout may begin only where it is ``deployed``; ``held``: a gate does not pass;
-            ``waiting``: people must agree first, and then it is started again.
-
-        Raises:
-            Conflict: the policy or the champion has changed since the verdict, or people are being asked already.
-            PolicyDenied: the domain is frozen.
-            InvalidInput: the glass is broken without a reason.
-        """
-        return self._admitting.admit(
-            connection, verdict, share, present, plan_revision, actor, force=force, break_glass=break_glass
-        )
-
-    def record_abort(
-        self,
-        connection: Connection,
-        plan: TrafficPlan,
-        removed: str,
-        deployment: str,
-        actor: Actor,
-        *,
-        automatic: bool,
-        finding: Finding | None,
-    ) -> None:
-        """Write that the abort of a rollout took a version out of service.
-
-        Args:
-            connection: of the unit that aborts it.
-            plan: that brings back what served before.
-            removed: the version.
-            deployment: that had put it into service.
-            actor: who aborts.
-            automatic: nobody asked for it.
-            finding: both values of the metric that says why; None where nothing was measured.
-        """
-        self._rolling_back.record(
-            connection, plan, (removed,), deployment, actor, rule="rollout", automatic=automatic, finding=finding
-        )
-
-    def conclude(
-        self,
-        connection: Connection,
-        domain: str,
-        *,
-        leaving: str,
-        status: DeploymentStatus,
-        promoted: str | None,
-        actor: Actor,
-    ) -> None:
-        """Say of the deployments of a rollout that has ended what became of them.
-
-        Where the version was rolled back, experiments that send users to it are paused, as by `rollback`.
-
-        Args:
-            connection: of the unit that ends it.
-            domain: of the rollout.
-            leaving: the version that no longer serves.
-            status: why.
-            promoted: the version that won the whole traffic.
-            actor: who ended it.
-        """
-        latest = store.latest_by_version(connection, domain)
-        if leaving in latest:
-            self._records.set_status(connection, latest[leaving], status, actor)
-        if promoted is not None and promoted in latest:
-            self._records.set_status(connection, latest[promoted], DeploymentStatus.PROMOTED, actor)
-        if status is DeploymentStatus.ROLLED_BACK and self._on_removed:
-            self._on_removed(connection, domain, {leaving}, actor)
-
     def require_servable(self, domain: str, version: ModelVersion) -> None:
         """Refuse what could not be served.
 
@@ -457,17 +363,3 @@ class DeliveryService:
             Conflict: the domain is archived, or the artefact is not what was registered.
         """
         self._deploying.require_servable(domain, version)
-
-    def _is_governed(self, domain: str) -> bool:
-        """A canary rollout decides over its own rollback: while it is active, and over the plan that it left behind.
-
-        What it promoted was held against a concurrent control, and guarded; a comparison with the past knows less.
-        """
-        with self._database.read() as connection:
-            if rollout_store.active_of(connection, domain) is not None:
-                return True
-            latest = next(iter(rollout_store.listed(connection, domain, limit=1)), None)
-            newest = self._traffic.newest(connection, domain)
-        if latest is None or newest is None:
-            return False
-        return latest.state is RolloutState.SUCCEEDED and latest.plan_revision == newest.plan.revision

@@ -104,7 +104,7 @@ class Shifting:
 
     def _respect_freeze(self, connection: Connection, domain: str, actor: Actor, break_glass: bool) -> None:
         policy = self._policies.seen_by(connection, domain).policy
-        broken = broken_freeze(policy, domain, self._clock.now(), actor, break_glass=break_glass)
+        broken = broken_freeze(policy.windows, domain, self._clock.now(), actor, break_glass=break_glass)
         self._records.note_broken_freeze(connection, actor, domain, broken)
 
 

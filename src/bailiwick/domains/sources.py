@@ -160,6 +160,11 @@ def _content_version(data: bytes) -> CatalogueVersion:
     return CatalogueVersion(f"file-{hashlib.sha256(data).hexdigest()}", 1)
 
 
+def _follows(found: CatalogueVersion, known: CatalogueVersion) -> bool:
+    """Whether a copy may take the place of what is known: another origin, or newer of the same."""
+    return found.catalogue != known.catalogue or found.revision > known.revision
+
+
 class SourceChain:
     """The sources in their order.
 
@@ -196,7 +201,7 @@ class SourceChain:
         if not reached:
             copy = self._from_cache(None)
             if copy is not None:
-                return None if copy.version == known else copy
+                return None if known is not None and not _follows(copy.version, known) else copy
             if known is not None:
                 return None  # an answer from before the outage is better than none
         if self._file is not None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bailiwick.experiments.evidence import Totals, carried_watch, watch_of
 from bailiwick.experiments.findings import ArmEffect, ArmEstimate, Bayes, Carried, Interval, Rank
-from bailiwick.experiments.model import Experiment, Goal
+from bailiwick.experiments.model import Experiment, Goal, Kind
 from bailiwick.statistics.bayesian import compare_arms, rank_arms
 from bailiwick.statistics.confidence_sequence import SequentialResult, Tuning, compare
 from bailiwick.statistics.effect import Effect
@@ -60,7 +60,7 @@ def compare_goal(
                 arm=arm,
                 goal=goal,
                 look=look,
-                fixed=welch(one, other, experiment.design.rule.level),
+                fixed=_at_one_look(experiment, one, other),
                 variance_saved=saved,
                 bayes=Bayes(
                     belief.probability_better,
@@ -71,6 +71,16 @@ def compare_goal(
             )
         )
     return found, carried
+
+
+def _at_one_look(experiment: Experiment, control: UnitMoments, treatment: UnitMoments) -> Effect:
+    """The test of fixed horizon; without interval and p-value for a bandit, whose weights follow what was observed."""
+    found = welch(control, treatment, experiment.design.rule.level)
+    if experiment.design.kind is not Kind.BANDIT:
+        return found
+    return replace(
+        found, standard_error=math.inf, low=-math.inf, high=math.inf, lift_low=None, lift_high=None, p_value=1.0
+    )
 
 
 def arm_effect(

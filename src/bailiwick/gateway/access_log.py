@@ -88,6 +88,7 @@ def line_of(finished: Finished, at: str) -> dict[str, Any]:
         "domain": finished.domain,
         "version": finished.version,
         "route": finished.route,
+        "key": finished.key,
         "status": finished.status,
         "cache": finished.cache,
         "duration_ms": round(finished.seconds * 1000, 3),

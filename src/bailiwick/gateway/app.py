@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 
@@ -16,7 +15,10 @@ from bailiwick.backends.model import Operation
 from bailiwick.caching.answers import AnswerCache
 from bailiwick.caching.model import Outcome
 from bailiwick.caching.wishes import wishes_of
-from bailiwick.errors import BailiwickError, NotFound, Unavailable
+from bailiwick.errors import BailiwickError
+from bailiwick.gateway.admission.door import Door
+from bailiwick.gateway.admission.headers import limit_headers, refusal_headers
+from bailiwick.gateway.admission.model import Ticket
 from bailiwick.gateway.answering import Answering, Asked
 from bailiwick.gateway.asgi import (
     JSON_TYPE,
@@ -34,8 +36,9 @@ from bailiwick.gateway.asgi import (
 )
 from bailiwick.gateway.cached import cache_headers
 from bailiwick.gateway.evaluations import FLAGS, Evaluations
-from bailiwick.gateway.faults import error_body, status_of
-from bailiwick.gateway.model import Finished, Meter, ModelRequest, Served, ShadowBackend
+from bailiwick.gateway.faults import error_body, retry_headers, status_of
+from bailiwick.gateway.listing import MODEL, Listing, send_error
+from bailiwick.gateway.model import Finished, Meter, ModelRequest, ShadowBackend
 from bailiwick.gateway.participants import Asker
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
@@ -44,15 +47,14 @@ from bailiwick.gateway.requests import parse_feedback, parse_request, timeout_of
 from bailiwick.gateway.shadowing import MAX_BYTES, Shadows
 from bailiwick.gateway.targets import Target
 from bailiwick.gateway.telemetry import Telemetry, gauge
+from bailiwick.governance.access.table import AdmittedKey
 from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, render
-from bailiwick.routing.model import AUTO
 from bailiwick.traffic.model import Assignment
 
 DEFAULT_MAX_BODY_BYTES = 4 << 20
 
 _log = logging.getLogger(__name__)
 _EVENTS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
-_MODEL = "/v1/models/"
 _NOTHING = Meter()
 _NO_BODY: Mapping[str, Any] = {}
 
@@ -69,6 +71,7 @@ class Gateway:
         upstreams: what ``/v1/backends`` shows: each replica of each upstream.
         observers: told of every finished request for a model; they must not wait.
         cache: for the domains that keep answers.
+        door: lets requests in; None: everybody, but with what looks like one of our keys.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Gateway:
         upstreams: Callable[[], list[dict[str, Any]]] = list,
         observers: Sequence[Callable[[Finished], None]] = (),
         cache: AnswerCache | None = None,
+        door: Door | None = None,
     ) -> None:
         self._reloader = reloader
         self.cache = cache or AnswerCache()
@@ -89,21 +93,23 @@ class Gateway:
         self._recorder = recorder
         self._max_body_bytes = max_body_bytes
         self._more_families = more_families
-        self._upstreams = upstreams
         self.telemetry = Telemetry()
         self.shadows = Shadows(recorder)
+        self.draining = False
         self._observers = (self.telemetry.finish, *observers)
-        self._evaluations = Evaluations(reloader, recorder, self.telemetry, max_body_bytes)
+        self._door = door or Door()
+        self._evaluations = Evaluations(reloader, recorder, self.telemetry, max_body_bytes, self._door.identify)
+        listing = Listing(reloader, self._door.identify, upstreams)
         self._prefixes: dict[str, tuple[str, Callable[[Scope, Receive, Send], Awaitable[None]]]] = {
-            _MODEL: ("GET", self._one_model),
+            MODEL: ("GET", listing.one_model),
             f"{FLAGS}/": ("POST", self._evaluations),
         }
         self._paths: dict[str, tuple[str, Callable[[Scope, Receive, Send], Awaitable[None]]]] = {
             **{f"/v1/{operation.value}": ("POST", self._operation(operation)) for operation in Operation},
             "/v1/feedback": ("POST", self._feedback),
             FLAGS: ("POST", self._evaluations),
-            "/v1/models": ("GET", self._models),
-            "/v1/backends": ("GET", self._backends),
+            "/v1/models": ("GET", listing.models),
+            "/v1/backends": ("GET", listing.backends),
             "/healthz": ("GET", self._health),
             "/readyz": ("GET", self._readiness),
             "/metrics": ("GET", self._metrics),
@@ -139,6 +145,7 @@ class Gateway:
                 await exchange.fail_unexpectedly()
             finally:
                 self.telemetry.in_flight -= 1
+                self._door.finish(exchange.ticket, exchange.status)
                 self._finish(exchange)
 
         return handle
@@ -152,15 +159,26 @@ class Gateway:
                 _log.exception("request %s is not observed", exchange.request_id)
 
     async def _converse(self, exchange: _Exchange) -> None:
+        access = self._reloader.snapshot.access
+        exchange.key = self._door.identify(exchange.headers, access)
         raw = await read_body(exchange.headers, exchange.receive, self._max_body_bytes)
         request = exchange.request = parse_request(exchange.operation, raw)
         unit = unit_of(exchange.headers, request.unit, exchange.request_id)
         asker = Asker(exchange.headers, request.unit, exchange.request_id)
-        asked = await self._answering.ask(request, self._reloader.snapshot, exchange.request_id, unit, asker)
+        snapshot = self._reloader.snapshot
+        if snapshot.access is not access:  # changed while the body came
+            exchange.key = self._door.identify(exchange.headers, snapshot.access)
+        self._door.check(exchange.key, request.model)
+        if exchange.key is not None and exchange.key.exact is not None:
+            asker.may_ask = exchange.key.may_ask
+        asked = await self._answering.ask(request, snapshot, exchange.request_id, unit, asker)
         if (timeout_s := timeout_of(exchange.headers)) is not None:
             asked = replace(asked, ends_s=exchange.started + timeout_s)
         if any(target.served.caching is not None for target in asked.targets):
             asked = replace(asked, wishes=wishes_of(exchange.headers, "" if unit == exchange.request_id else unit))
+        if exchange.key is not None or snapshot.access.domains:
+            asked, exchange.ticket = await self._door.admit(exchange.key, asked, snapshot.access)
+            exchange.send = self._door.watched(exchange.ticket, exchange.send)
         exchange.asked = asked
         work = self._stream(exchange, asked) if request.stream else self._whole(exchange, asked)
         if asked.targets[0].backend.in_process:
@@ -197,42 +215,23 @@ class Gateway:
 
     async def _feedback(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            asked = parse_feedback(await read_body(dict(scope["headers"]), receive, self._max_body_bytes))
+            headers = dict(scope["headers"])
+            self._door.identify(headers, self._reloader.snapshot.access)
+            asked = parse_feedback(await read_body(headers, receive, self._max_body_bytes))
             stored = await asyncio.to_thread(self._recorder.feedback, **asdict(asked))
         except ClientGone:
             return
         except BailiwickError as error:
-            status = status_of(error)
-            await send_json(send, status, error_body(error, status))
+            await send_error(send, error)
             return
         await send_json(send, 201, {"object": "feedback", **asdict(stored)})
-
-    async def _models(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        ready = self._reloader.snapshot.served.values() if self._reloader.ready else ()
-        data = [_model_card(AUTO, "bailiwick"), *(_served_card(served) for served in ready if served.backends)]
-        await send_json(send, 200, {"object": "list", "data": data})
-
-    async def _one_model(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        name = unquote(scope["path"].removeprefix(_MODEL))
-        domain, _, version = name.partition("@")
-        served = self._reloader.snapshot.served.get(domain) if self._reloader.ready else None
-        if name == AUTO:
-            await send_json(send, 200, _model_card(AUTO, "bailiwick"))
-        elif served is not None and served.backends and (not version or version in served.backends):
-            await send_json(send, 200, {**_served_card(served), "id": name})
-        else:
-            error = NotFound(f"the model {name[:200]!r} does not exist", what="model")
-            await send_json(send, 404, error_body(error, 404))
-
-    async def _backends(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await send_json(send, 200, {"object": "list", "data": self._upstreams()})
 
     async def _health(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await send_json(send, 200, {"status": "ok"})
 
     async def _readiness(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        if not self._reloader.ready:
-            await send_json(send, 503, {"status": "starting"})
+        if not self._reloader.ready or self.draining:
+            await send_json(send, 503, {"status": "draining" if self.draining else "starting"})
             return
         snapshot, stale = self._reloader.snapshot, self._reloader.stale
         document = {
@@ -276,6 +275,7 @@ class Gateway:
                 sum(len(e.experiments.experiments) for e in served),
             ),
             gauge("domains_ready", "Domains that can answer.", ready),
+            *self._door.families(),
             *await asyncio.to_thread(self._recorder.families),
             *await asyncio.to_thread(self._more_families),
         ]
@@ -294,6 +294,8 @@ class _Exchange:
         self.target: Target | None = None
         self.request: ModelRequest | None = None
         self.asked: Asked | None = None
+        self.key: AdmittedKey | None = None
+        self.ticket: Ticket | None = None
         self.status = 0
         self.begun = False
         self.started = time.perf_counter()
@@ -316,10 +318,7 @@ class _Exchange:
             self.status = status
             await self.send({"type": "http.response.body", "body": b"data: " + document + b"\n\n"})
             return
-        headers = [JSON_TYPE]
-        if type(error) is Unavailable:
-            headers.append((b"x-should-retry", b"false"))
-        await self.respond(status, document, *headers)
+        await self.respond(status, document, JSON_TYPE, *refusal_headers(error), *retry_headers(error))
 
     async def fail_unexpectedly(self) -> None:
         """Send an error that gives nothing away."""
@@ -345,10 +344,14 @@ class _Exchange:
             traceparent=self.headers.get(b"traceparent", b""),
             body=request.body if request else _NO_BODY,
             cache=meter.cache.outcome.value if meter.cache and meter.cache.outcome else "",
+            key=self.key.id if self.key else "",
+            decision=asked.targets[0].route.decision if asked else None,
         )
 
     def _named(self) -> list[tuple[bytes, bytes]]:
         named = [(b"x-request-id", self.request_id.encode())]
+        if self.ticket is not None:
+            named += limit_headers(self.ticket.standings)
         if self.target is not None:
             route = self.target.route
             named += [
@@ -373,14 +376,6 @@ def _asked_model(request: ModelRequest) -> str:
 
 def _experiment_header(assigned: Assignment) -> bytes:
     return f"{assigned.experiment}={assigned.arm.name}".encode("ascii")
-
-
-def _served_card(served: Served) -> dict[str, Any]:
-    return {**_model_card(served.domain.id, served.domain.team), "versions": sorted(served.backends)}
-
-
-def _model_card(name: str, owner: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": owner}
 
 
 def _plain_error(message: str, code: str) -> dict[str, Any]:

@@ -94,18 +94,25 @@ async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, None]
     Raises:
         ClientGone: the client left; the work was cancelled and has ended.
     """
-    task = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(receive())
+    mine = asyncio.current_task()
+    assert mine is not None, "a server runs each request in a task"
+    left = False
+
+    async def watch() -> None:
+        nonlocal left
+        await receive()
+        left = True
+        mine.cancel()
+
+    watching = asyncio.ensure_future(watch())  # the work stays in this task: a second one costs as much again
     try:
-        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientGone
-        await task
+        await work
+    except asyncio.CancelledError:
+        if left and mine.uncancel() == 0:
+            raise ClientGone from None
+        raise
     finally:
-        leaving.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        watching.cancel()
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> str:

@@ -16,7 +16,12 @@ from bailiwick.caching.answers import AnswerCache
 from bailiwick.caching.redis import RedisAnswers
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.access_log import AccessLog
+from bailiwick.gateway.admission.door import Door
+from bailiwick.gateway.admission.meter import UsageMeter
+from bailiwick.gateway.admission.shared import SharedLimits
 from bailiwick.gateway.app import Gateway
+from bailiwick.gateway.deciding import DecisionObserver
+from bailiwick.gateway.keeping import KeptSnapshots
 from bailiwick.gateway.model import Snapshot
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
@@ -35,7 +40,15 @@ class RunningGateway:
         proxy = platform.settings.upstream_proxy
         self._pool = UpstreamPool(platform.settings.upstream_client, proxy=proxy.get_secret_value() if proxy else None)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._compiler = compiler = Compiler(sources, self._pool, os.environ, platform.clock)
+        settings = platform.settings
+        compiler = Compiler(sources, self._pool, os.environ, platform.clock)
+        self._kept = kept = KeptSnapshots(
+            platform.settings.home / "gateway" / "last-snapshot",
+            sources,
+            lambda given, previous: compiler.over(given).compile(previous),
+            os.environ,
+            lambda version: platform.registry.load_registered(version),
+        )
         self._reports = platform.gateway_reports
         self._name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
         self.reloader = Reloader(
@@ -43,13 +56,14 @@ class RunningGateway:
             self._compiled,
             platform.settings.reload_interval_s,
             report=lambda revision: self._reports.say(self._name, revision.traffic),
+            restore=kept.restore,
         )
-        settings = platform.settings
         self._observers: list[AccessLog | Traces] = []
         if settings.access_log is not None:
             self._observers.append(AccessLog(settings.access_log, platform.clock))
         if settings.traces:
             self._observers.append(Traces(configured_provider()))
+        self._door = _door(platform, self._name, self.reloader)
         redis_url = settings.redis_url
         self._cache = AnswerCache(RedisAnswers(redis_url.get_secret_value()) if redis_url is not None else None)
         self.app = Gateway(
@@ -57,15 +71,20 @@ class RunningGateway:
             Pins(compiler),
             platform.metrics,
             max_body_bytes=platform.settings.max_body_bytes,
-            more_families=lambda: [*platform.privacy_gauges(), *upstream_families(self._pool)],
+            more_families=lambda: [
+                *platform.gauges(),
+                *upstream_families(self._pool),
+                *platform.routing_log.families(),
+            ],
             upstreams=lambda: upstreams_document(self._pool),
-            observers=self._observers,
             cache=self._cache,
+            observers=[*self._observers, DecisionObserver(platform.routing_log, platform.clock)],
+            door=self._door,
         )
 
     def _compiled(self, previous: Snapshot | None) -> Snapshot:
         """The newest snapshot; answers of domains that keep none any more are let go. Called in a thread."""
-        snapshot = self._compiler.compile(previous)
+        snapshot = self._kept.compile(previous)
         if self._loop is not None:
             keeping = frozenset(name for name, served in snapshot.served.items() if served.caching is not None)
             self._loop.call_soon_threadsafe(self._cache.keep_only, keeping)
@@ -83,14 +102,31 @@ class RunningGateway:
         self._loop = asyncio.get_running_loop()
         await self.reloader.start()
         self._pool.start()
+        await self._door.start()
 
     async def stop(self) -> None:
         """End the background work and close the upstream connections."""
         await self.reloader.stop()
         await self.app.shadows.stop()
+        await self._door.stop()
         await self._cache.close()
         for observer in self._observers:
             await asyncio.to_thread(observer.close)
         with suppress(BailiwickError, SQLAlchemyError):  # without it, the report runs out by itself
             await asyncio.to_thread(self._reports.leave, self._name)
         await self._pool.close()
+
+
+def _door(platform: Platform, gateway: str, reloader: Reloader) -> Door:
+    settings = platform.settings
+    meter = UsageMeter(
+        platform.clock,
+        platform.access.usage,
+        gateway,
+        settings.metrics_interval_s,
+        has_budgets=lambda: reloader.ready and reloader.snapshot.access.has_budgets,
+    )
+    shared = None
+    if settings.redis_url is not None:
+        shared = SharedLimits(settings.redis_url.get_secret_value(), meter.to_midnight_ms, lambda: meter.today)
+    return Door(required=settings.keys == "required", clock=platform.clock, meter=meter, shared=shared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from bailiwick.backends.model import UpstreamFailed
@@ -16,6 +17,7 @@ from bailiwick.errors import (
     PolicyDenied,
     Unavailable,
 )
+from bailiwick.gateway.admission.model import InvalidKey
 
 _STATUS: dict[type[BailiwickError], int] = {
     NotCached: 504,
@@ -29,6 +31,8 @@ _STATUS: dict[type[BailiwickError], int] = {
 }
 _TYPES = {
     400: "invalid_request_error",
+    401: "invalid_request_error",
+    403: "invalid_request_error",
     404: "invalid_request_error",
     413: "invalid_request_error",
     429: "rate_limit_error",
@@ -47,7 +51,22 @@ def status_of(error: BailiwickError) -> int:
         return error.status
     if isinstance(error, TooLarge):
         return 413
+    if isinstance(error, InvalidKey):
+        return 401
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
+
+
+def retry_headers(error: BailiwickError) -> list[tuple[bytes, bytes]]:
+    """What clients that try again by themselves must know: that it is of no use, or how long to wait.
+
+    >>> retry_headers(UpstreamFailed("busy", status=503, retry_after_s=1.2))
+    [(b'retry-after', b'2')]
+    """
+    if type(error) is Unavailable:
+        return [(b"x-should-retry", b"false")]
+    if isinstance(error, UpstreamFailed) and error.retry_after_s is not None:
+        return [(b"retry-after", b"%d" % min(3_600, max(1, math.ceil(error.retry_after_s))))]
+    return []
 
 
 def error_body(error: BailiwickError, status: int) -> dict[str, Any]:

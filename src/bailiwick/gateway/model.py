@@ -11,8 +11,10 @@ from bailiwick.backends.model import Operation, Usage
 from bailiwick.backends.ports import Backend
 from bailiwick.caching.model import CompiledCaching, Told
 from bailiwick.domains.model import CatalogueVersion, Domain
-from bailiwick.routing.model import RoutingTable
+from bailiwick.governance.access.table import AccessTable
+from bailiwick.routing.model import Decision, RoutingTable
 from bailiwick.routing.ports import DomainDetector
+from bailiwick.routing.runtime import Router
 from bailiwick.traffic.enter import CompiledDomain
 from bailiwick.traffic.model import Shadow, TrafficPlan
 
@@ -25,11 +27,31 @@ class Revision:
         domains: of the catalogue.
         traffic: of all plans.
         detector: of what detection has learned.
+        access: of keys and limits.
+        routing: of rules, mode and policy.
     """
 
     domains: CatalogueVersion
     traffic: int
     detector: int = 0
+    access: int = 0
+    routing: int = 0
+
+    def is_before(self, other: Revision) -> bool:
+        """Whether something in it is older than in the other one. Catalogues of different origin have no order.
+
+        >>> first, second = (Revision(CatalogueVersion("c", 1), number) for number in (1, 2))
+        >>> first.is_before(second), second.is_before(first), first.is_before(first)
+        (True, False, False)
+        """
+        same = self.domains.catalogue == other.domains.catalogue
+        return (
+            (same and self.domains.revision < other.domains.revision)
+            or self.traffic < other.traffic
+            or self.detector < other.detector
+            or self.access < other.access
+            or self.routing < other.routing
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +100,8 @@ class Snapshot:
     Args:
         flags: the domain of each experiment that runs here, by the experiment's id.
         ended: ids of the experiments that ran once and do not now.
+        access: who is let in, and how much.
+        router: rules and learning; None where there is nothing but detection.
     """
 
     revision: Revision
@@ -88,6 +112,8 @@ class Snapshot:
     problems: tuple[str, ...] = ()
     flags: Mapping[str, str] = field(default_factory=dict)
     ended: frozenset[str] = frozenset()
+    access: AccessTable = field(default_factory=AccessTable)
+    router: Router | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +165,8 @@ class Finished:
         seconds: from the request's head to the answer's last byte.
         traceparent: the header of W3C Trace Context, where the client sent one.
         body: of the request; observers must keep none of its text.
+        key: the id of the client's key; empty without one.
+        decision: of routing, where there is one to be logged.
         cache: ``hit``, ``miss`` or ``bypass``; empty where the domain keeps no answers.
     """
 
@@ -156,6 +184,8 @@ class Finished:
     completion_tokens: int | None
     traceparent: bytes
     body: Mapping[str, Any] = field(repr=False)
+    key: str = ""
+    decision: Decision | None = None
     cache: str = ""
 
 

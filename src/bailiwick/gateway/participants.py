@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from bailiwick.traffic.model import Scalar
@@ -30,11 +30,19 @@ class Asker:
         headers: of the request, names in lower case.
         user: the body's ``user``; the header ``x-user-id`` stands in.
         request_id: of the request.
+        may_ask: the domains that the sender's key is for; None: all.
     """
 
-    __slots__ = ("_headers", "_request_id", "_user")
+    __slots__ = ("_headers", "_request_id", "_user", "may_ask")
 
-    def __init__(self, headers: Mapping[bytes, bytes], user: str | None, request_id: str) -> None:
+    def __init__(
+        self,
+        headers: Mapping[bytes, bytes],
+        user: str | None,
+        request_id: str,
+        may_ask: Callable[[str], bool] | None = None,
+    ) -> None:
+        self.may_ask = may_ask
         self._headers = headers
         self._user = user
         self._request_id = request_id

@@ -7,12 +7,14 @@ from typing import Protocol
 
 from bailiwick.domains.catalogue import Catalogue
 from bailiwick.gateway.model import Revision
+from bailiwick.governance.access.model import AccessState
 from bailiwick.metrics.exposures import Exposure
 from bailiwick.metrics.model import Feedback
 from bailiwick.metrics.prometheus import Family
 from bailiwick.models.ports import FittedModel
 from bailiwick.registry.model import ModelVersion
 from bailiwick.routing.ports import DomainDetector
+from bailiwick.routing.runtime import Published
 from bailiwick.traffic.model import PlacedExperiments, TrafficPlan
 
 
@@ -38,6 +40,10 @@ class Sources(Protocol):
         """The experiments that run, who takes part in none, and what has ended."""
         ...
 
+    def access(self) -> AccessState:
+        """Keys and limits."""
+        ...
+
     def version(self, version: str) -> ModelVersion:
         """A registered version.
 
@@ -57,6 +63,10 @@ class Sources(Protocol):
 
     def detector(self, catalogue: Catalogue) -> DomainDetector | None:
         """The detector over these domains, or None where nothing can be detected yet."""
+        ...
+
+    def routing(self) -> Published:
+        """Rules, mode and policy of routing."""
         ...
 
 

@@ -28,6 +28,7 @@ class Reloader:
         retry_s: seconds until what could not be loaded is tried again without a newer revision.
         report: told, in the thread of the looks, what is served: after each swap, and again every ``report_s``.
         report_s: seconds between two reports of the same.
+        restore: what was served before this process, for a start while a store is away.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Reloader:
         retry_s: float = 10.0,
         report: Callable[[Revision], None] | None = None,
         report_s: float = 10.0,
+        restore: Callable[[], Snapshot | None] = lambda: None,
     ) -> None:
         self._newest = newest
         self._compile = compile_snapshot
@@ -45,6 +47,7 @@ class Reloader:
         self._retry_s = retry_s
         self._report = report
         self._report_s = report_s
+        self._restore = restore
         self._reported: tuple[Revision | None, float] = (None, 0.0)
         self._compiled_at = time.monotonic()
         self._snapshot: Snapshot | None = None
@@ -75,12 +78,19 @@ class Reloader:
         return self._stale
 
     async def start(self) -> None:
-        """Compile the first snapshot, then look for newer ones in the background.
+        """Compile the first snapshot, or restore the last one, then look for newer ones in the background.
 
         Raises:
-            Unavailable: a store is away.
+            Unavailable: a store is away, and there is nothing to restore.
         """
-        self._snapshot = await self._in_thread(lambda: self._compile(None))
+        try:
+            self._snapshot = await self._in_thread(lambda: self._compile(None))
+        except (Unavailable, SQLAlchemyError, OSError) as error:
+            self._snapshot = await self._in_thread(self._restore)
+            if self._snapshot is None:
+                raise
+            self._stale = f"{type(error).__name__}: the stores cannot be read; started with the last snapshot"
+            _log.warning("started with the last snapshot (%s): %s", self._snapshot.revision, error)
         await self._say()
         self._task = asyncio.create_task(self._look_forever())
 
@@ -98,7 +108,8 @@ class Reloader:
         except (BailiwickError, SQLAlchemyError, OSError) as error:
             if self._stale is None:
                 _log.warning("the snapshot cannot be renewed; serving on with the last one: %s", error)
-            self._stale = f"{type(error).__name__}: the stores cannot be read"
+            why = "the stores cannot be read" if not isinstance(error, _Older) else error.message
+            self._stale = f"{type(error).__name__.strip('_')}: {why}"
             return False
         self._stale = None
         if fresh is None:
@@ -117,10 +128,16 @@ class Reloader:
 
     def _next(self) -> Snapshot | None:
         present = self._snapshot
-        if present is not None and self._newest() == present.revision and not self._is_retry_due(present):
+        if present is None:
+            return self._compile(None)
+        newest = self._newest()
+        _check_not_older(newest, present.revision)
+        if newest == present.revision and not self._is_retry_due(present):
             return None
         self._compiled_at = time.monotonic()
-        return self._compile(present)
+        made = self._compile(present)
+        _check_not_older(made.revision, present.revision)
+        return made
 
     def _is_retry_due(self, present: Snapshot) -> bool:
         """What could not be loaded may be there by now, such as an artefact on a shared disk."""
@@ -149,3 +166,16 @@ class Reloader:
 
     async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+class _Older(Unavailable):
+    """A store has fallen back behind what is served: a copy that lags, or a backup that was restored."""
+
+
+def _check_not_older(found: Revision, served: Revision) -> None:
+    if found.is_before(served):
+        raise _Older(
+            "the stores hold an older revision than the one that is served",
+            requested=str(found),
+            remedy="if a backup was restored, restart this gateway",
+        )

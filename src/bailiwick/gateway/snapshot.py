@@ -17,8 +17,10 @@ from bailiwick.gateway.model import Revision, Served, ShadowBackend, Snapshot
 from bailiwick.gateway.parameters import check_arm
 from bailiwick.gateway.ports import Sources
 from bailiwick.gateway.similar import with_caching
+from bailiwick.governance.access.table import AccessTable, compile_access
 from bailiwick.routing.model import RoutingTable
 from bailiwick.routing.ports import DomainDetector
+from bailiwick.routing.runtime import Router
 from bailiwick.traffic.enter import compile_domain
 from bailiwick.traffic.model import ExperimentPlan, PlacedExperiments, TrafficPlan
 
@@ -41,6 +43,10 @@ class Compiler:
         self._pool = pool
         self._environment = environment
         self._clock = clock
+
+    def over(self, sources: Sources) -> Compiler:
+        """The same compiler over other sources."""
+        return Compiler(sources, self._pool, self._environment, self._clock)
 
     def compile(self, previous: Snapshot | None) -> Snapshot:
         """The newest snapshot. What cannot be loaded is named in ``problems`` and leaves the other domains alone.
@@ -77,7 +83,18 @@ class Compiler:
         problems += tuple(f"{name}: {entry.shadow_problem}" for name, entry in served.items() if entry.shadow_problem)
         problems += tuple(f"{name}: {entry.caching_problem}" for name, entry in served.items() if entry.caching_problem)
         flags = {flag: name for name, entry in served.items() for flag in entry.experiments.experiments}
-        return Snapshot(revision, served, table, detector, self._clock.now(), problems, flags, placed.ended)
+        return Snapshot(
+            revision,
+            served,
+            table,
+            detector,
+            self._clock.now(),
+            problems,
+            flags,
+            placed.ended,
+            access=self._access(previous, revision),
+            router=self._router(previous, revision),
+        )
 
     def pinned(self, domain: Domain, version: str) -> Backend:
         """A backend for one version, whether or not it is in a plan.
@@ -94,6 +111,14 @@ class Compiler:
         except (NotFound, InvalidInput, Conflict) as error:  # not the client's fault
             raise Unavailable(f"{version!r} cannot be loaded: {error.message}", what="model") from error
 
+    def _router(self, previous: Snapshot | None, revision: Revision) -> Router | None:
+        """Rules and learning; conversations go on as they were."""
+        before = None if previous is None else previous.router
+        if previous is not None and previous.revision.routing == revision.routing:
+            return before
+        published = self._sources.routing()
+        return None if published.idle else Router(published, before.conversations if before else None)
+
     def _detector(self, previous: Snapshot | None, revision: Revision, catalogue: Catalogue) -> DomainDetector | None:
         """The previous detector while neither the domains nor what was learned of them has changed."""
         if previous is not None:
@@ -101,6 +126,12 @@ class Compiler:
             if (before.domains, before.detector) == (revision.domains, revision.detector):
                 return previous.detector
         return self._sources.detector(catalogue)
+
+    def _access(self, previous: Snapshot | None, revision: Revision) -> AccessTable:
+        """The previous table while no key and no limit has changed."""
+        if previous is not None and previous.revision.access == revision.access:
+            return previous.access
+        return compile_access(self._sources.access())
 
     def _serve(self, domain: Domain, plan: TrafficPlan | None, before: Served | None) -> Served:
         try:

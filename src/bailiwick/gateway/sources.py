@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from bailiwick.detection.service import DomainsFrom
 from bailiwick.domains.catalogue import Catalogue
 from bailiwick.gateway.model import Revision
+from bailiwick.governance.access.model import AccessState
 from bailiwick.models.ports import FittedModel
 from bailiwick.platform import Platform
 from bailiwick.registry.model import ModelVersion
 from bailiwick.routing.ports import DomainDetector
+from bailiwick.routing.runtime import Published
 from bailiwick.traffic.model import PlacedExperiments, TrafficPlan
 
 
@@ -24,7 +26,14 @@ class PlatformSources:
         """The newest revision; also lets the watch of the domains look."""
         watch = self._platform.domain_watch
         watch.step()
-        return Revision(watch.current.version, self._platform.traffic.revision(), self._platform.detection.revision())
+        platform = self._platform
+        return Revision(
+            watch.current.version,
+            platform.traffic.revision(),
+            platform.detection.revision(),
+            access=platform.access.revision(),
+            routing=platform.routing.revision(),
+        )
 
     def catalogue(self) -> Catalogue:
         """The domains that the watch saw last."""
@@ -38,6 +47,10 @@ class PlatformSources:
         """The experiments that run, the holdout, and what has ended."""
         return self._platform.traffic.placements()
 
+    def access(self) -> AccessState:
+        """Keys and limits."""
+        return self._platform.access.state()
+
     def version(self, version: str) -> ModelVersion:
         """A registered version."""
         return self._platform.registry.get(version)
@@ -49,3 +62,7 @@ class PlatformSources:
     def detector(self, catalogue: Catalogue) -> DomainDetector | None:
         """Keywords, and what detection has learned from examples."""
         return self._platform.detection.current(DomainsFrom(catalogue))
+
+    def routing(self) -> Published:
+        """Rules, mode and policy of routing."""
+        return self._platform.routing.published()

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from bailiwick.backends.model import Operation
 from bailiwick.backends.ports import Backend
 from bailiwick.errors import InvalidInput, Unavailable
+from bailiwick.gateway.deciding import routed
 from bailiwick.gateway.model import ModelRequest, Served, Snapshot
 from bailiwick.gateway.participants import Participant
 from bailiwick.metrics.exposures import Exposure
-from bailiwick.routing.choose import choose, stand_ins
+from bailiwick.routing.choose import stand_ins
 from bailiwick.routing.model import AUTO, Route, RouteMethod
 from bailiwick.traffic.assign import slot, version_at
 from bailiwick.traffic.comparison import arm_of
@@ -89,7 +90,7 @@ def targets(
         raise InvalidInput(
             "embeddings of different domains cannot be compared", what="model", requested=AUTO, remedy="name a domain"
         )
-    route = choose(request.model, request.text, snapshot.table, snapshot.detector)
+    route = routed(request, snapshot, unit, participant)
     found = False
     for domain in [route.domain] if embedding else stand_ins(route.domain, snapshot.table):
         served = snapshot.served[domain]

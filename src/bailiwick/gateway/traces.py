@@ -82,6 +82,7 @@ def attributes_of(finished: Finished) -> dict[str, Any]:
         "bailiwick.domain": finished.domain,
         "bailiwick.version": finished.version,
         "bailiwick.route": finished.route,
+        "bailiwick.key": finished.key,
     }
     for name, attribute in _PARAMETERS.items():
         value = finished.body.get(name)

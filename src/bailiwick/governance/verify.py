@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -75,24 +76,41 @@ def verify_trail(
         else:
             findings.add(f"the head of {sourced.head.size} entries in {sourced.source} is not signed by a known key")
     tree = Frontier()
-    agreeing = anchored = 0
+    agreeing = anchored = shift = 0
+    disagreeing: Counter[str] = Counter()
     for row in entries:
-        _check_entry(row, tree.size, findings)
+        _check_entry(row, tree.size + shift, findings)
+        if isinstance(row["position"], int):
+            shift = row["position"] - tree.size  # what follows a gap is held against what stands before it
         tree.append(leaf_hash(str(row["body"]).encode()))
         for sourced in trusted.pop(tree.size, ()):
             if sourced.head.root == tree.root:
                 agreeing += 1
                 anchored = max(anchored, tree.size if sourced.source != "database" else 0)
-            else:
+                continue
+            disagreeing[sourced.source] += 1
+            if disagreeing[sourced.source] == 1:
                 findings.add(
                     f"the first {tree.size} entries are not those that the head in {sourced.source} was signed over"
                 )
-    for size in sorted(trusted.keys() - {0}):
-        for sourced in trusted[size]:
-            findings.add(f"a head of {size} entries stands in {sourced.source}, but only {tree.size} are left")
+    for source, count in disagreeing.items():
+        if count > 1:
+            findings.add(f"nor are those of {count - 1} later heads in {source}")
+    _check_length(trusted, tree.size, findings)
     if tree_size is not None and tree_size != tree.size:
         findings.add(f"the tree was {tree_size} entries long, {tree.size} are left")
     return Verification(tree.size, waiting, agreeing, anchored, findings.told())
+
+
+def _check_length(beyond: Mapping[int, Sequence[SourcedHead]], size: int, findings: _Findings) -> None:
+    """Of each source the longest head that no entry reaches."""
+    longest: dict[str, int] = {}
+    for signed, heads in beyond.items():
+        for sourced in heads:
+            longest[sourced.source] = max(signed, longest.get(sourced.source, 0))
+    for source, signed in sorted(longest.items()):
+        if signed:
+            findings.add(f"a head of {signed} entries stands in {source}, but only {size} are left")
 
 
 def _check_entry(row: Mapping[str, Any], expected: int, findings: _Findings) -> None:

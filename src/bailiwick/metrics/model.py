@@ -86,6 +86,26 @@ class FeedbackSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """How much was observed of a domain since an instant: cheap to read, and another one once anything is new.
+
+    Args:
+        observations: numbers that were recorded.
+        feedback: opinions on hand.
+        latest_feedback: when the last one was given, or changed.
+    """
+
+    observations: int = 0
+    feedback: int = 0
+    latest_feedback: datetime | None = None
+
+    @property
+    def count(self) -> int:
+        """Everything together."""
+        return self.observations + self.feedback
+
+
+@dataclass(frozen=True, slots=True)
 class RecorderCounts:
     """What became of the observations of this process, in items (a request with its numbers is one).
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -29,7 +30,7 @@ from sqlalchemy import (
 )
 
 from bailiwick.metrics.events import digest
-from bailiwick.metrics.model import Feedback, FeedbackSummary, Point, SeriesKey
+from bailiwick.metrics.model import Feedback, FeedbackSummary, Mark, Point, SeriesKey
 from bailiwick.metrics.observations import SHADOW_ARM, ServedRequest, is_measured
 from bailiwick.metrics.rollup import Rollup
 from bailiwick.metrics.sketch import Sketch
@@ -87,6 +88,7 @@ feedback = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("pending", Boolean, nullable=False, server_default=true()),
     Index("ix_feedback_domain", "domain", "at"),
+    Index("ix_feedback_at", "at"),
     Index("ix_feedback_joined", "joined"),
     Index("ix_feedback_pending", "request_id", sqlite_where=text("pending"), postgresql_where=text("pending")),
 )
@@ -219,6 +221,62 @@ def feedback_summaries(
         .order_by(table.version, table.arm, table.metric)
     )
     return [FeedbackSummary(**row) for row in connection.execute(query).mappings()]
+
+
+def feedback_points(
+    connection: Connection,
+    domain: str,
+    metric: str,
+    since: datetime,
+    until: datetime,
+    *,
+    floor: Callable[[datetime], datetime] | None = None,
+    version: str | None = None,
+    arm: str | None = None,
+) -> Sequence[Point]:
+    """What was said of answers, by when it was said, as rollups; of what no version is known for, nothing.
+
+    Args:
+        connection: to read.
+        domain: of the answers.
+        metric: that was judged.
+        since: from then on.
+        until: excluded.
+        floor: to the first instant of a point; None: one point per version and arm, which costs no more for many
+            opinions than the database needs to count them.
+        version: only of this one.
+        arm: only of this one.
+    """
+    table = feedback.c
+    within = [table.domain == domain, table.metric == metric, table.at >= since, table.at < until]
+    within += [table.value.is_not(None), table.version.is_not(None)]
+    within += [
+        column == wanted for column, wanted in ((table.version, version), (table.arm, arm)) if wanted is not None
+    ]
+    found: dict[SeriesKey, list[tuple[float, int]]] = {}
+    if floor is None:
+        grouped = select(table.version, table.arm, table.value, func.count().label("times")).where(*within)
+        for row in connection.execute(grouped.group_by(table.version, table.arm, table.value)):
+            found.setdefault(SeriesKey(domain, row.version, row.arm, metric, since), []).append((row.value, row.times))
+    else:
+        each = select(table.version, table.arm, table.value, table.at).where(*within).order_by(table.at)
+        for row in connection.execute(each):
+            found.setdefault(SeriesKey(domain, row.version, row.arm, metric, floor(row.at)), []).append((row.value, 1))
+    return [
+        Point(key, Rollup.of(np.repeat([value for value, _ in said], [times for _, times in said])))
+        for key, said in found.items()
+    ]
+
+
+def mark(connection: Connection, domain: str, since: datetime) -> Mark:
+    """How much was observed in the minutes from an instant on."""
+    rollups, given = metric_rollup.c, feedback.c
+    observed = select(func.coalesce(func.sum(rollups.count), 0)).where(
+        rollups.domain == domain, rollups.minute >= since
+    )
+    judged = select(func.count(), func.max(given.at)).where(given.domain == domain, given.at >= since)
+    opinions, latest = connection.execute(judged).one()
+    return Mark(int(connection.execute(observed).scalar_one()), int(opinions), latest)
 
 
 def purge_requests(connection: Connection, before: datetime) -> int:

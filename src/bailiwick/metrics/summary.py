@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
-from bailiwick.metrics.model import MetricSummary, Point
+from bailiwick.metrics.model import FeedbackSummary, MetricSummary, Point
 from bailiwick.metrics.rollup import Rollup
 
 
@@ -15,6 +16,21 @@ def summarise(points: Iterable[Point]) -> list[MetricSummary]:
     for point in points:
         series.setdefault((point.key.version, point.key.arm, point.key.metric), []).append(point.rollup)
     return [_line(*key, Rollup.merged(series[key])) for key in sorted(series)]
+
+
+def merged_arms(feedback: Iterable[FeedbackSummary]) -> list[FeedbackSummary]:
+    """The feedback on each version and metric, whichever arm the requests belonged to."""
+    found: dict[tuple[str | None, str], FeedbackSummary] = {}
+    for each in feedback:
+        key = each.version, each.metric
+        known = found.get(key, FeedbackSummary(each.version, "", each.metric, 0, 0.0, 0.0))
+        found[key] = replace(
+            known,
+            count=known.count + each.count,
+            total=known.total + each.total,
+            squares=known.squares + each.squares,
+        )
+    return list(found.values())
 
 
 def _line(version: str, arm: str, metric: str, rollup: Rollup) -> MetricSummary:

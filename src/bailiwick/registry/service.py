@@ -182,10 +182,13 @@ class RegistryService:
             Conflict: the artefact was changed after it was registered.
             InvalidInput: the version has no artefact (an upstream's model), or its family cannot read it.
         """
-        version = self.get(version_id)
+        return self.load_registered(self.get(version_id))
+
+    def load_registered(self, version: ModelVersion) -> FittedModel:
+        """The model of a version whose record is at hand: the database is not asked. Raises as `load`."""
         sha256 = version.artefact_sha256
         if sha256 is None:
-            raise InvalidInput(f"version {version_id!r} is an upstream's model, nothing can be loaded", what="version")
+            raise InvalidInput(f"version {version.id!r} is an upstream's model, nothing can be loaded", what="version")
         with self._lock:
             if sha256 in self._loaded:
                 self._loaded.move_to_end(sha256)

@@ -6,7 +6,8 @@ default, concurrent read-modify-writes are lost without an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,15 +39,35 @@ class Database:
 
     Args:
         url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql://user@host/name``.
+        prepare: done once, before the first unit: brings the schema forward. Tried again after it has failed.
 
     Raises:
         InvalidInput: the URL cannot be read, or names a database that Bailiwick does not support.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, prepare: Callable[[Database], None] | None = None) -> None:
         self.url = url
         self._engine = _create_engine(url)
         self.dialect = self._engine.dialect.name
+        self._prepare = prepare
+        self._preparing = threading.Lock()
+        self._preparer: int | None = None
+
+    def prepared(self) -> None:
+        """Do what is to be done before the first unit, unless it is done; another thread that does it is waited for.
+
+        Raises:
+            BailiwickError: whatever it raises; `Unavailable` while the database cannot be reached.
+        """
+        with self._preparing:
+            if self._prepare is None:
+                return
+            self._preparer = threading.get_ident()  # whose units must not wait for themselves
+            try:
+                self._prepare(self)
+                self._prepare = None
+            finally:
+                self._preparer = None
 
     @property
     def engine(self) -> Engine:
@@ -85,6 +106,8 @@ class Database:
 
     @contextmanager
     def _connect(self) -> Iterator[Connection]:
+        if self._prepare is not None and self._preparer != threading.get_ident():
+            self.prepared()
         try:
             connection = self._engine.connect()
         except DBAPIError as error:

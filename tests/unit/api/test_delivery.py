@@ -110,7 +110,9 @@ def test_at__before_and_after__what_served(api: TestClient, platform: Platform) 
     assert api.get("/v1/traffic/cards/at", params={"instant": "2026-03-01T11:59:59Z"}).status_code == 404
     found = api.get("/v1/traffic/cards/at", params={"instant": "2026-03-01T12:00:00Z"}).json()
     assert found["weights"] == {version: 100.0}
-    assert api.get("/v1/traffic/cards/at", params={"instant": "2026-03-01T12:00:00"}).status_code == 422
+    for odd in ("2026-03-01T12:00:00", "9999-12-31T23:59:59-10:00", "0001-01-01T00:00:00+10:00"):
+        assert api.get("/v1/traffic/cards/at", params={"instant": odd}).status_code == 422
+        assert api.get("/v1/metrics/cards", params={"until": odd}).status_code == 422
 
 
 def test_metrics__observations_and_feedback__summed_up(api: TestClient, platform: Platform) -> None:
@@ -122,6 +124,20 @@ def test_metrics__observations_and_feedback__summed_up(api: TestClient, platform
     assert [(line["version"], line["mean"]) for line in found["feedback"]] == [("v1", 1.0)]
     backwards = {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}
     assert api.get("/v1/metrics/cards", params=backwards).status_code == 422
+
+
+def test_versions__deployed_and_asked__joined_with_their_live_metrics(api: TestClient, platform: Platform) -> None:
+    version = register(platform, "cards", 1)[0]
+    deploy(api, version)
+    platform.metrics.served("req-1", "cards", version, {"latency_ms": 4.0, "failed": 0.0})
+    platform.metrics.flush()
+    platform.metrics.feedback("req-1", value=True)
+    found = api.get("/v1/metrics/cards/versions").json()["versions"]
+    assert [(each["version"], each["share_percent"], each["live"]["attempts"]) for each in found] == [(version, 100, 1)]
+    assert (found[0]["live"]["judged"], found[0]["live"]["correct"]) == (1, 1.0)
+    assert found[0]["deployments"][0]["status"] == "deployed"
+    assert api.get("/v1/metrics/cards/versions", params={"version": "nothing"}).status_code == 404
+    assert api.get("/v1/metrics/nonsense/versions").status_code == 404
 
 
 def test_prometheus__weights_in_force__as_ratios(api: TestClient, platform: Platform) -> None:

@@ -112,3 +112,21 @@ def test_holdout__set_and_shown__share_of_all_users(run: Run) -> None:
     refused = run("traffic", "holdout", "100%")
     assert refused.exit_code != 0
     assert answer(run("--json", "traffic", "holdout")) == {"share": 2.5}
+
+
+def test_metrics_versions__deployed_and_not__a_line_each_and_one_in_full(run: Run, versions: list[str]) -> None:
+    assert run("deploy", versions[0]).exit_code == 0
+    table = run("metrics", "versions", "cards")
+    assert table.exit_code == 0
+    assert max(map(len, table.stdout.splitlines())) <= 80
+    lines = table.stdout.splitlines()
+    older, newer = (next(line for line in lines if line.startswith(f"{name} ")) for name in versions)
+    assert older.rstrip().endswith("100 %")
+    assert not newer.rstrip().endswith("%")
+    shown = run("metrics", "versions", "cards", "--version", versions[0]).stdout
+    assert f"{versions[0]}: serves 100 % of cards" in shown
+    assert "for 100 % by" in shown
+    document = answer(run("metrics", "versions", "cards", "--json"))["versions"]
+    assert [(each["version"], each["share_percent"]) for each in document] == [(versions[1], 0.0), (versions[0], 100.0)]
+    assert run("metrics", "versions", "cards", "--version", "cards-v9").exit_code == 3
+    assert run("metrics", "versions", "nonsense").exit_code == 3

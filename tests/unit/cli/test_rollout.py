@@ -62,13 +62,28 @@ def test_rollout__started_steered_and_aborted__each_command_says_where_it_stands
     assert answer(run("rollout", "resume", "cards", "--json"))["state"] == "running"
     assert run("rollout", "promote", "cards").exit_code == 7
     assert run("rollout", "promote", "cards", "--expected", "1", "--force", "--reason", "x").exit_code == 4
-    assert run("rollout", "abort", "cards").exit_code == 2
     assert run("rollout", "abort", "cards", "--reason", "enough").exit_code == 0
     assert "aborted" in run("rollout", "list").output
+    assert "0 succeeded, 1 aborted (0 on evidence of harm), 0 superseded" in run("rollout", "summary").output
     assert run("rollout", "watch", "cards").exit_code == 4
     reported = run("rollout", "report", "cards").output
     assert "enough" in reported
     assert "2 % of the domain's users" in reported
+
+
+def test_rollout__taken_back_at_night__one_short_command(run: Run, versions: list[str]) -> None:
+    assert run("rollout", "start", versions[1]).exit_code == 0
+    assert run("rollout", "abort", "cards").exit_code == 0
+    assert "taken back by hand" in run("rollout", "report", "cards").output
+
+
+def test_lists__of_rollouts_and_deployments__fit_a_terminal(run: Run, versions: list[str]) -> None:
+    assert run("rollout", "start", versions[1]).exit_code == 0
+    for noun in ("rollout", "deployment"):
+        shown = run(noun, "list").output
+        assert versions[1] in shown
+        assert f"{noun}-20" in shown
+        assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_rollout__policy_file__flags_win_over_it(run: Run, versions: list[str], tmp_path: Path) -> None:

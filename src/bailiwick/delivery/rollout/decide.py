@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from bailiwick.delivery.rollout.blast_radius import blocks, spent
 from bailiwick.delivery.rollout.freeze import FreezeWindow, frozen_by
 from bailiwick.delivery.rollout.model import (
     Action,
@@ -46,9 +47,9 @@ def decide(rollout: Rollout, evidence: Evidence, now: datetime, freezes: tuple[F
     harmful = harm(evidence)
     if harmful is not None:
         return Decision(Action.ABORT, harmful, 0, rollout.step, evidence)
-    spent = _spent(rollout, evidence)
-    if spent is not None:
-        return Decision(Action.ABORT, spent, 0, rollout.step, evidence)
+    over = None if rollout.present is None else spent(rollout.policy, evidence)
+    if over is not None:
+        return Decision(Action.ABORT, over, 0, rollout.step, evidence)
     if rollout.state is RolloutState.PAUSED:
         return _stay(rollout, evidence, rollout.reason or "it is paused")
     if rollout.state is RolloutState.GUARDING:
@@ -97,7 +98,7 @@ def unproven(rollout: Rollout, evidence: Evidence) -> str | None:
         return f"{compared} of {sample} units compared"
     if not any(metric.rule.required for metric in evidence.metrics):
         return "nothing was measured"
-    return "; ".join(metric.words for metric in evidence.metrics if _blocks(metric)) or None
+    return "; ".join(metric.words for metric in evidence.metrics if blocks(metric.rule, metric.finding)) or None
 
 
 def harm(evidence: Evidence) -> str | None:
@@ -150,22 +151,6 @@ def watched(rollout: Rollout, now: datetime, longest_tick_s: float, freezes: tup
     if rollout.state is RolloutState.RUNNING and step is not None and barred(rollout, now, freezes) is not None:
         seen = min(seen, max(step.dwell_s, rollout.seen_s))
     return replace(rollout, seen_s=seen, ticked_at=now)
-
-
-def _spent(rollout: Rollout, evidence: Evidence) -> str | None:
-    """Whether the canary has been tried on all that it may be tried on before it is proven."""
-    limits = rollout.policy.blast_radius
-    if rollout.present is None or not any(_blocks(metric) for metric in evidence.metrics):
-        return None
-    if limits.requests is not None and evidence.canary_requests >= limits.requests:
-        return f"the canary was tried on {evidence.canary_requests} requests, at most {limits.requests} are allowed"
-    if limits.units is not None and evidence.canary_units >= limits.units:
-        return f"the canary was tried on {evidence.canary_units} units, at most {limits.units} are allowed"
-    return None
-
-
-def _blocks(metric: MetricEvidence) -> bool:
-    return metric.rule.required and metric.finding is not Finding.HARMLESS
 
 
 def _next(rollout: Rollout, evidence: Evidence) -> Decision:

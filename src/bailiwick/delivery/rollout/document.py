@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import time, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from bailiwick.clock import in_utc
 from bailiwick.delivery.rollout.freeze import FreezeWindow, Weekday
 from bailiwick.delivery.rollout.model import (
     BlastRadius,
@@ -26,6 +27,7 @@ from bailiwick.delivery.rollout.schedule import DEFAULT_STEPS, check_steps
 from bailiwick.errors import InvalidInput
 from bailiwick.traffic.weights import parse_percent
 
+Instant = Annotated[AwareDatetime, AfterValidator(in_utc)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$")]
 _Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
@@ -40,7 +42,7 @@ class StepEntry(_Entry):
     share_percent: float = Field(gt=0, le=100, description="of the domain's users, at most two decimals")
     dwell_s: float = Field(300, ge=0, description="seconds that it lasts at least")
     sample: int = Field(200, ge=0, le=10**9, description="units of canary and control, each, before the next step")
-    margin_scale: float = Field(1, gt=0, description="factor on every margin while deciding to leave it")
+    margin_scale: float = Field(1, gt=0, le=1e6, description="factor on every margin while deciding to leave it")
     approval: bool = Field(False, description="somebody must approve before the next step")
 
 
@@ -50,7 +52,7 @@ class MetricEntry(_Entry):
     metric: Name
     statistic: Statistic
     direction: Direction = Field(description="which way is good")
-    margin: float = Field(ge=0, description="how much worse is harmless, in the metric's units")
+    margin: float = Field(ge=0, le=1e12, description="how much worse is harmless, in the metric's units")
     relative: bool = Field(False, description="the margin is a share of the control's value")
     required: bool = Field(True, description="promotion needs evidence on it; else it only guards")
 
@@ -59,8 +61,8 @@ class FreezeEntry(_Entry):
     """When nothing advances: start and end, or weekdays with the hour they begin at."""
 
     name: Name
-    start: AwareDatetime | None = None
-    end: AwareDatetime | None = None
+    start: Instant | None = None
+    end: Instant | None = None
     days: list[_Day] = Field([], max_length=7)
     opens: time = time(0)
     hours: float = Field(24, gt=0, le=168, description="how long a weekly freeze lasts")
@@ -73,7 +75,7 @@ class PolicyDocument(_Entry):
     steps: list[StepEntry] | None = Field(None, min_length=1, max_length=50)
     rule: JudgeRule = JudgeRule.SEQUENTIAL
     metrics: list[MetricEntry] | None = Field(None, min_length=1, max_length=20)
-    alpha: float = Field(0.05, gt=0, lt=0.5, description="chance to abort a harmless canary, ever")
+    alpha: float = Field(0.05, ge=1e-6, lt=0.5, description="chance to abort a harmless canary, ever")
     hold_back_percent: float = Field(5, ge=0, le=50, description="stays on the baseline while guarding")
     guard_s: float = Field(3600, ge=0, description="how long the hold-back guards")
     max_hold_s: float | None = Field(86_400, ge=0, description="longest wait for a decision beyond the dwell")

@@ -51,8 +51,8 @@ class FreezeWindow:
         """Refuse a window that could never mean anything.
 
         Raises:
-            InvalidInput: it is neither a span nor weekly, ends before it starts, lasts longer than a week, or its zone
-                is unknown.
+            InvalidInput: it is neither a span nor weekly, ends before it starts, lasts longer than a week, its zone is
+                unknown, or its time has a zone of its own.
         """
         once = self.start is not None and self.end is not None
         if once == bool(self.days):
@@ -68,9 +68,15 @@ class FreezeWindow:
                 raise InvalidInput(f"the freeze {self.name!r} ends before it starts", what="freeze")
         if not timedelta(0) < self.lasts <= timedelta(days=7):
             raise InvalidInput(f"the freeze {self.name!r} lasts {self.lasts}", what="freeze", allowed="up to 7 days")
+        if self.opens.tzinfo is not None:
+            raise InvalidInput(
+                f"the freeze {self.name!r} opens at a time with a zone of its own",
+                what="freeze",
+                allowed="a wall-clock time such as 16:00, in its timezone",
+            )
         try:
             ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder of zones, a name that is too long
             raise InvalidInput(
                 f"the freeze {self.name!r} is in an unknown time zone: {self.timezone!r}",
                 what="timezone",

@@ -26,6 +26,7 @@ it, require it.
 """
 
 _MOST_METRICS = 20
+_LARGEST_MARGIN = 1e12
 
 
 def default_policy(rule: JudgeRule = JudgeRule.SEQUENTIAL) -> RolloutPolicy:
@@ -54,9 +55,9 @@ def check_policy(policy: RolloutPolicy) -> RolloutPolicy:
     if len(set(names)) != len(names):
         raise InvalidInput("a metric stands twice in the policy", what="metrics", requested=[name for name, _ in names])
     for rule in policy.metrics:
-        if not rule.metric.strip() or not 0 <= rule.margin < math.inf:
+        if not rule.metric.strip() or not 0 <= rule.margin <= _LARGEST_MARGIN:
             raise InvalidInput(
-                f"{rule.metric!r} has a margin of {rule.margin!r}", what="margin", allowed="a number of at least 0"
+                f"{rule.metric!r} has a margin of {rule.margin!r}", what="margin", allowed=f"0 to {_LARGEST_MARGIN:g}"
             )
         if rule.required and rule.margin == 0 and policy.rule is JudgeRule.SEQUENTIAL:
             raise InvalidInput(
@@ -70,7 +71,7 @@ def check_policy(policy: RolloutPolicy) -> RolloutPolicy:
 
 def _check_numbers(policy: RolloutPolicy) -> None:
     for name, value, fits, allowed in (
-        ("alpha", policy.alpha, 0 < policy.alpha < 0.5, "above 0, below 0.5"),
+        ("alpha", policy.alpha, 1e-6 <= policy.alpha < 0.5, "at least 1e-6, below 0.5"),
         ("hold_back", policy.hold_back, 0 <= policy.hold_back <= 5_000, "0 to 50 %"),
         ("guard_s", policy.guard_s, 0 <= policy.guard_s < math.inf, "at least 0 seconds"),
         ("max_hold_s", policy.max_hold_s, policy.max_hold_s is None or 0 <= policy.max_hold_s < math.inf, "seconds"),

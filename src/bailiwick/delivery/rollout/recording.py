@@ -113,7 +113,7 @@ class RolloutRecorder:
             )
         if after.state in {RolloutState.ABORTED, RolloutState.SUCCEEDED}:
             won = after.state is RolloutState.SUCCEEDED
-            self._delivery.conclude(
+            self._delivery.for_rollouts.conclude(
                 connection,
                 after.domain,
                 leaving=after.baseline if won else after.version,
@@ -122,7 +122,7 @@ class RolloutRecorder:
                 actor=actor,
             )
         if plan is not None and after.state is RolloutState.ABORTED:
-            self._delivery.record_abort(
+            self._delivery.for_rollouts.record_abort(
                 connection,
                 plan,
                 after.version,

@@ -22,6 +22,7 @@ a harm of just the margin passes a test at the margin in up to 5 % of the cases,
 all that was caught (docs/delivery-evidence.md)."""
 
 _MAX_STEPS = 50
+_LARGEST_SCALE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,12 @@ def check_steps(steps: Sequence[Step]) -> tuple[Step, ...]:
                 requested=[percent(one.weight) for one in steps],
                 remedy="give each step more traffic than the one before",
             )
-        if not (0 <= step.dwell_s < math.inf and step.sample >= 0 and 0 < step.margin_scale < math.inf):
+        if not (0 <= step.dwell_s < math.inf and step.sample >= 0 and 0 < step.margin_scale <= _LARGEST_SCALE):
             raise InvalidInput(
                 f"the step of {percent(step.weight)} has a dwell of {step.dwell_s!r} s, a sample of {step.sample!r}"
                 f" and a margin scale of {step.margin_scale!r}",
                 what="steps",
-                allowed="nothing negative or infinite, a margin scale above 0",
+                allowed=f"nothing negative or infinite, a margin scale above 0 and up to {_LARGEST_SCALE:g}",
             )
         before = step.weight
     if before != SLOTS:

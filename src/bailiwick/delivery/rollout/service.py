@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from bailiwick.clock import Clock
-from bailiwick.delivery.model import Deployment, DeploymentStatus
+from bailiwick.delivery.people import require_another
 from bailiwick.delivery.rollout import store
-from bailiwick.delivery.rollout.decide import barred, harm, step_after, step_at, unproven
+from bailiwick.delivery.rollout.decide import barred, harm, step_after, unproven
 from bailiwick.delivery.rollout.model import (
     Evidence,
     Rollout,
@@ -22,32 +22,18 @@ from bailiwick.delivery.rollout.model import (
     Transition,
 )
 from bailiwick.delivery.rollout.moves import aborted, at_weight, paused, resumed
-from bailiwick.delivery.rollout.policy import check_policy, default_policy
+from bailiwick.delivery.rollout.policy import default_policy
 from bailiwick.delivery.rollout.reading import EvidenceReader
 from bailiwick.delivery.rollout.recording import RolloutRecorder
-from bailiwick.delivery.rollout.schedule import DEFAULT_STEPS, check_steps, start_weight
+from bailiwick.delivery.rollout.schedule import DEFAULT_STEPS
+from bailiwick.delivery.rollout.starting import Started, Starting
 from bailiwick.delivery.service import DeliveryService
 from bailiwick.errors import Conflict, GateFailed, InvalidInput, NotFound, PolicyDenied
 from bailiwick.governance.audit import Actor
 from bailiwick.storage.database import Database
-from bailiwick.storage.ids import new_id
-from bailiwick.traffic.model import SLOTS, TrafficPlan
+from bailiwick.traffic.model import SLOTS
 from bailiwick.traffic.service import TrafficService
 from bailiwick.traffic.weights import percent
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """What became of an attempt to start a rollout.
-
-    Args:
-        deployment: as it was recorded, with what the gates say; ``held`` where one does not pass,
-            ``waiting`` where people must agree first.
-        rollout: None where the deployment is held or waits.
-    """
-
-    deployment: Deployment
-    rollout: Rollout | None
 
 
 class RolloutService:
@@ -78,10 +64,9 @@ class RolloutService:
         self._database = database
         self._clock = clock
         self._traffic = traffic
-        self._delivery = delivery
         self._reader = reader
         self._recorder = recorder
-        self._units_per_s = units_per_s
+        self._starting = Starting(clock, traffic, delivery, recorder, units_per_s)
 
     def start(
         self,
@@ -106,7 +91,7 @@ class RolloutService:
             policy: how it is judged; by default `default_policy`.
             adapt: make the first step large enough for its sample within its dwell, see `start_weight`.
             force: although a gate does not pass. Whoever must agree is asked all the same.
-            break_glass: although the domain is frozen; needs the reason.
+            break_glass: although a freeze of the domain or of ``policy`` holds now; needs the reason.
             expected_revision: of the plan that the caller decided on; None: whatever is in force.
 
         Returns:
@@ -115,35 +100,23 @@ class RolloutService:
 
         Raises:
             NotFound: the domain or version does not exist, or nothing serves the domain.
-            InvalidInput: the schedule or the policy does not fit, or it is forced without a reason.
+            InvalidInput: the schedule or the policy does not fit, its blast radius allows no proof, or it is forced
+                without a reason.
             Conflict: a rollout is active in the domain, several versions share it, the version serves it already, its
                 artefact is damaged, the plan has changed since ``expected_revision``, or the gate policy meanwhile.
-            PolicyDenied: the domain is frozen.
+            PolicyDenied: a freeze of the domain or of ``policy`` holds now.
         """
-        checked, judged = check_steps(steps), check_policy(policy or default_policy())
-        if force and not (actor.reason or "").strip():
-            raise InvalidInput("forcing a rollout needs a reason", what="reason", remedy="say why with --reason")
-        verdict = self._delivery.judge(domain, version)
-        if verdict.passed or force:
-            self._delivery.require_servable(domain, verdict.version)
-        if adapt:
-            checked = start_weight(checked, self._units_per_s(domain))
-        with self._traffic.changing() as connection:
-            plan = self._free_plan(connection, domain, version, expected_revision)
-            weight = min(checked[0].weight, SLOTS - judged.hold_back)
-            made = self._delivery.admit(
-                connection,
-                verdict,
-                weight,
-                plan.weights,
-                plan.revision + 1,
-                actor,
-                force=force,
-                break_glass=break_glass,
-            )
-            if made.status is not DeploymentStatus.DEPLOYED:
-                return Started(made, None)
-            return self._begin(connection, plan, made, checked, judged, actor)
+        return self._starting.start(
+            domain,
+            version,
+            steps,
+            policy or default_policy(),
+            actor,
+            adapt=adapt,
+            force=force,
+            break_glass=break_glass,
+            expected_revision=expected_revision,
+        )
 
     def pause(self, id: str, *, actor: Actor, expected: int | None = None) -> Rollout:
         """Hold a rollout where it is. Evidence of harm still takes it back.
@@ -172,14 +145,13 @@ class RolloutService:
 
         Raises:
             NotFound: there is no such rollout.
-            InvalidInput: no reason is given.
             Conflict: it is over, not at ``expected``, or the plan was changed by hand meanwhile.
         """
-        if not (actor.reason or "").strip():
-            raise InvalidInput("an abort needs a reason", what="reason", remedy="say why with --reason")
+        # whoever takes back at night has no time to find words
+        said = actor if (actor.reason or "").strip() else replace(actor, reason=f"taken back by hand, by {actor.name}")
         with self._moving(id, expected) as (connection, rollout):
-            after = aborted(rollout, str(actor.reason), self._clock.now())
-            return self._recorder.write(connection, rollout, after, "abort", actor)
+            after = aborted(rollout, str(said.reason), self._clock.now())
+            return self._recorder.write(connection, rollout, after, "abort", said)
 
     def promote(
         self, id: str, *, actor: Actor, full: bool = False, force: bool = False, expected: int | None = None
@@ -253,7 +225,7 @@ class RolloutService:
 
         Raises:
             NotFound: there is no such rollout.
-            PolicyDenied: who started a rollout cannot approve it.
+            PolicyDenied: who started a rollout cannot approve it, by whichever face they come, nor can nobody.
             Conflict: it is over, guards already, asks for no approval, or is not at ``expected``.
         """
         with self._moving(id, expected) as (connection, rollout):
@@ -264,13 +236,7 @@ class RolloutService:
                     what="rollout",
                     requested=id,
                 )
-            if actor.name == rollout.started_by:
-                raise PolicyDenied(
-                    f"{actor.name!r} started the rollout and cannot approve it",
-                    what="actor",
-                    requested=actor.name,
-                    remedy="ask somebody else to approve it",
-                )
+            require_another(actor.name, [rollout.started_by], rollout.id)
             after = replace(rollout, approved_step=rollout.step, reason=f"approved by {actor.name}")
             return self._recorder.write(connection, rollout, after, "approve", actor)
 
@@ -308,80 +274,6 @@ class RolloutService:
         rollout = self.get(id)
         return rollout.evidence if rollout.state.is_final else self._reader.look(rollout, intervals=True)[0]
 
-    def _free_plan(
-        self, connection: Connection, domain: str, version: str, expected_revision: int | None
-    ) -> TrafficPlan:
-        """The plan in force, where a rollout may begin on it."""
-        active = store.active_of(connection, domain)
-        if active is not None:
-            raise Conflict(
-                f"{domain!r} is busy: {active.version!r} is being rolled out there",
-                what="domain",
-                requested=domain,
-                remedy=f"wait for it, or take it back with `bailiwick rollout abort {domain} --reason ...`",
-            )
-        newest = self._traffic.newest(connection, domain)
-        if newest is None:
-            raise NotFound(
-                f"nothing serves {domain!r} that a canary could be compared with",
-                what="domain",
-                requested=domain,
-                remedy=f"deploy its first version with `bailiwick deploy {domain}`",
-            )
-        plan = newest.plan
-        if expected_revision is not None and expected_revision != plan.revision:
-            raise Conflict(
-                f"the traffic plan of {domain!r} is at revision {plan.revision}, not {expected_revision}",
-                what="revision",
-                requested=expected_revision,
-                allowed=plan.revision,
-            )
-        if version in plan.weights or len(plan.weights) > 1:
-            raise Conflict(
-                f"{version!r} cannot be tried: {domain!r} is served by "
-                + ", ".join(f"{name} ({percent(weight)})" for name, weight in plan.weights.items()),
-                what="domain",
-                requested=domain,
-                remedy=f"promote one version with `bailiwick traffic promote {domain} VERSION`, and try another"
-                if len(plan.weights) > 1
-                else "name another version",
-            )
-        return plan
-
-    def _begin(
-        self,
-        connection: Connection,
-        plan: TrafficPlan,
-        made: Deployment,
-        steps: tuple[Step, ...],
-        policy: RolloutPolicy,
-        actor: Actor,
-    ) -> Started:
-        now, step = self._clock.now(), step_at(steps, policy.hold_back, made.share)
-        rollout = Rollout(
-            id=new_id("rollout", now),
-            domain=plan.domain,
-            version=made.version,
-            baseline=next(iter(plan.weights)),
-            steps=steps,
-            policy=policy,
-            state=RolloutState.GUARDING if step == len(steps) else RolloutState.RUNNING,
-            step=step,
-            weight=made.share,
-            seen_s=0.0,
-            ticked_at=now,
-            approved_step=-1,
-            row_version=1,
-            fence=0,
-            plan_revision=plan.revision,
-            base_revision=plan.revision,
-            deployment=made.id,
-            started_at=now,
-            started_by=actor.name,
-            reason=actor.reason or f"started by {actor.name}",
-        )
-        return Started(made, self._recorder.begin(connection, rollout, actor, forced=made.forced))
-
     @contextmanager
     def _moving(self, id: str, expected: int | None) -> Iterator[tuple[Connection, Rollout]]:
         """A unit in which nobody else moves plans, with the rollout as it is there."""
@@ -394,6 +286,7 @@ class RolloutService:
                     f"the rollout {known!r} is over: {rollout.state.value}, {rollout.reason}",
                     what="rollout",
                     requested=known,
+                    remedy=f"to take out what serves now: `bailiwick rollback {rollout.domain}`",
                 )
             if expected is not None and rollout.row_version != expected:
                 raise Conflict(

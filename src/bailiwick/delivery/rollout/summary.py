@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
+from bailiwick.delivery.rollout.decide import harm
 from bailiwick.delivery.rollout.model import Rollout, RolloutState
 
 
@@ -16,6 +17,8 @@ class Summary:
     Args:
         active: still under way.
         succeeded, aborted, superseded: by how they ended.
+        harmful: of the aborted ones, those with evidence of harm; the others were taken back by hand, or had spent what
+            they might be tried on.
         failure_rate: the aborted ones as a share of those that were decided; None before one was.
         to_succeed_s, to_abort_s: median seconds from start to end; None without one.
         units_on_aborted: users who met a version that was taken back, as far as they were compared.
@@ -25,6 +28,7 @@ class Summary:
     active: int
     succeeded: int
     aborted: int
+    harmful: int
     superseded: int
     failure_rate: float | None
     to_succeed_s: float | None
@@ -44,6 +48,7 @@ def summary(rollouts: Iterable[Rollout]) -> Summary:
         active=sum(len(found) for state, found in by_state.items() if not state.is_final),
         succeeded=len(succeeded),
         aborted=len(aborted),
+        harmful=sum(harm(each.evidence) is not None for each in aborted),
         superseded=len(by_state[RolloutState.SUPERSEDED]),
         failure_rate=len(aborted) / decided if decided else None,
         to_succeed_s=_median_s(succeeded),

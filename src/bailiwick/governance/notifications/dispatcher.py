@@ -20,6 +20,7 @@ from bailiwick.governance.notifications.backoff import pause_after
 from bailiwick.governance.notifications.message import body_of
 from bailiwick.governance.notifications.model import Delivery, DeliveryStatus, Endpoint, Event, Outcome
 from bailiwick.governance.notifications.outbox import event_of
+from bailiwick.governance.notifications.sealing import Sealing
 from bailiwick.governance.notifications.signing import key_of, signature_headers
 from bailiwick.storage.database import Database
 
@@ -41,6 +42,7 @@ class Dispatcher:
 
     Args:
         environment: where secrets are looked up that endpoints name.
+        sealing: opens the generated ones.
         rng: for the jitter of pauses.
     """
 
@@ -51,6 +53,7 @@ class Dispatcher:
         clock: Clock,
         sender: Posts,
         environment: Mapping[str, str],
+        sealing: Sealing,
         rng: Random | None = None,
     ) -> None:
         self._database = database
@@ -58,6 +61,7 @@ class Dispatcher:
         self._clock = clock
         self._sender = sender
         self._environment = environment
+        self._sealing = sealing
         self._rng = rng or Random()  # noqa: S311 - jitter, not a secret
         self._busy: dict[str, threading.Thread] = {}
         self._stop = threading.Event()
@@ -97,7 +101,7 @@ class Dispatcher:
     def _secret(self, endpoint: Endpoint) -> str:
         if endpoint.secret_variable is not None:
             return self._environment.get(endpoint.secret_variable, "")
-        return endpoint.secret or ""
+        return self._sealing.open(endpoint.secret or "", endpoint.name)
 
     def _is_busy(self, name: str) -> bool:
         thread = self._busy.get(name)

@@ -47,7 +47,7 @@ class Endpoint:
         url: whole; its path may be a secret, so show `endpoints.shown_url`.
         patterns: of actions, such as ``deployment.*``; any of them must match.
         secret_variable: the environment variable that holds the signing secret; None where it was generated.
-        secret: the generated one.
+        secret: the generated one, as it is kept: see `sealing`.
         cursor: the first place in the audit tree that was not looked at yet.
     """
 

@@ -21,6 +21,7 @@ from bailiwick.governance.notifications.endpoints import (
 from bailiwick.governance.notifications.model import Delivery, DeliveryStatus, Endpoint, Event, Format, Outcome
 from bailiwick.governance.notifications.outbox import Outbox
 from bailiwick.governance.notifications.patterns import check_patterns
+from bailiwick.governance.notifications.sealing import Sealing
 from bailiwick.governance.notifications.signing import secret_text
 from bailiwick.network.addresses import OutsideOnly
 from bailiwick.storage.database import Database
@@ -46,6 +47,7 @@ class NotificationService:
 
     Args:
         rule: where webhooks may go to.
+        sealing: of generated secrets.
         outbox: see there.
         dispatcher: see there.
         tree_size: how many entries have a place.
@@ -60,6 +62,7 @@ class NotificationService:
         outbox: Outbox,
         dispatcher: Dispatcher,
         tree_size: Callable[[], int],
+        sealing: Sealing,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -68,6 +71,7 @@ class NotificationService:
         self.outbox = outbox
         self.dispatcher = dispatcher
         self._tree_size = tree_size
+        self._sealing = sealing
 
     def add(
         self,
@@ -93,13 +97,14 @@ class NotificationService:
             InvalidInput: something is malformed, or the address may not be called.
             Conflict: the name is taken, or there are fifty endpoints.
         """
+        secret = secret_text(secrets.token_bytes(_SECRET_BYTES)) if secret_variable is None else None
         endpoint = Endpoint(
             name=check_name(name),
             url=check_url(url, self._rule),
             patterns=check_patterns(patterns),
             format=form,
             secret_variable=None if secret_variable is None else check_variable(secret_variable),
-            secret=secret_text(secrets.token_bytes(_SECRET_BYTES)) if secret_variable is None else None,
+            secret=None if secret is None else self._sealing.seal(secret, name),
             cursor=self._tree_size(),
             created_at=self._clock.now(),
             created_by=actor.name,
@@ -113,7 +118,7 @@ class NotificationService:
             store.add_endpoint(connection, endpoint)
             after = {key: value for key, value in endpoint_document(endpoint).items() if not key.startswith("created")}
             self._audit.record(connection, actor, "webhook.add", f"webhook:{name}", after=after)
-        return AddedEndpoint(endpoint, endpoint.secret)
+        return AddedEndpoint(endpoint, secret)
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Every endpoint, by name."""
@@ -165,6 +170,14 @@ class NotificationService:
         """How many deliveries there are by endpoint and status."""
         with self._database.read() as connection:
             return store.counts(connection)
+
+    def oldest_waiting_s(self) -> Mapping[str, float]:
+        """Seconds since what the oldest waiting delivery of each endpoint tells of; only of those with one."""
+        with self._database.read() as connection:
+            places = store.oldest_waiting(connection)
+            told = {name: self._audit.following(connection, place, 1) for name, place in places.items()}
+        now = self._clock.now()
+        return {name: max(0.0, (now - found[0].at).total_seconds()) for name, found in told.items() if found}
 
     def retry(self, name: str, delivery_id: str | None = None, *, actor: Actor) -> int:
         """Send dead deliveries again, all or one; returns how many.

@@ -171,6 +171,13 @@ def counts(connection: Connection) -> Mapping[tuple[str, str], int]:
     return {(row[0], row[1]): int(row[2]) for row in connection.execute(query)}
 
 
+def oldest_waiting(connection: Connection) -> Mapping[str, int]:
+    """The first place in the audit tree that an endpoint has not been told of, for those that have one."""
+    table = webhook_delivery.c
+    query = select(table.endpoint, func.min(table.position)).where(_WAITING).group_by(table.endpoint)
+    return {row[0]: int(row[1]) for row in connection.execute(query)}
+
+
 def revive(connection: Connection, name: str, delivery_id: str | None, now: datetime) -> int:
     """Let dead deliveries of an endpoint wait again, from the first attempt; returns how many."""
     table = webhook_delivery.c

@@ -122,6 +122,8 @@ def test_decide__blast_radius_spent_before_proof__aborts(radius: BlastRadius) ->
     spent = decide(rollout, evidence(Finding.UNDECIDED, units=50, requests=50), NOW)
     assert spent.action is Action.ABORT
     assert "at most 50" in spent.reason
+    assert "without evidence of harm" in spent.reason
+    assert "failed is undecided" in spent.reason
 
 
 def test_decide__blast_radius_spent_after_proof__goes_on() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from datetime import time
 from typing import Any
 
@@ -63,6 +64,7 @@ def test_policy_document__read_back__is_the_same() -> None:
         ({"steps": [{"share_percent": 1, "dwell_s": float("nan")}]}, "dwell_s"),
         ({"alpha": 0}, "alpha"),
         ({"alpha": 1e400}, "alpha"),
+        ({"alpha": 1e-300}, "alpha"),
         ({"metrics": [{"metric": "x", "statistic": "max", "direction": "lower", "margin": 1}]}, "statistic"),
         (
             {"metrics": [{"metric": "x", "statistic": "rate", "direction": "lower", "margin": 0}]},
@@ -99,6 +101,8 @@ def test_parse_policy__anything__is_taken_or_refused(document: Any) -> None:
         RolloutPolicy(DEFAULT_METRICS, hold_back=6_000),
         RolloutPolicy(DEFAULT_METRICS, guard_s=-1.0),
         RolloutPolicy(DEFAULT_METRICS, blast_radius=BlastRadius(0)),
+        RolloutPolicy(DEFAULT_METRICS, alpha=1e-300),
+        RolloutPolicy((replace(FAILED, margin=1e300),)),
     ],
 )
 def test_check_policy__that_protects_nobody__refused(policy: RolloutPolicy) -> None:

@@ -92,6 +92,9 @@ def test_frozen_by__several__names_the_one_that_ends_last() -> None:
         {"days": frozenset(Weekday), "lasts": timedelta(0)},
         {"days": frozenset(Weekday), "timezone": "Berlin"},
         {"days": frozenset(Weekday), "timezone": "../etc/passwd"},
+        {"days": frozenset(Weekday), "timezone": "Europe"},
+        {"days": frozenset(Weekday), "timezone": "a" * 300},
+        {"days": frozenset(Weekday), "opens": time(16, tzinfo=UTC)},
     ],
 )
 def test_window__that_could_never_mean_anything__refused(fields: dict[str, Any]) -> None:

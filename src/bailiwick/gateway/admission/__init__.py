@@ -1,0 +1,1 @@
+"""Who is let in to the gateway now, and how much."""

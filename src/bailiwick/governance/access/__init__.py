@@ -1,0 +1,1 @@
+"""Keys of clients of the gateway, their limits, and what they used."""
