@@ -1,12 +1,13 @@
 """What keeping answers saves, how often a similar question would be answered wrongly, and what batching gains.
 
-CPU seconds (user and system) of the serving process alone, as in `bench_gateway`. `--quick` leaves out the servers.
+CPU seconds (user and system) of the serving process alone, as in `bench_gateway`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import csv
+import json
 import random
 import shutil
 import subprocess
@@ -20,26 +21,26 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.bench_gateway import CONNECTIONS, RUNS, _environment, build_estate, process, us_per_request
-from benchmarks.records import CORPORA, publish, record, show
+from benchmarks.bench_gateway import CONNECTIONS, build_estate
+from benchmarks.gateway_load import RUNS, Target, environment, process, us_per_request
+from benchmarks.gateway_upstreams import command
+from benchmarks.records import CORPORA, RESULTS, publish, record
 
 BUDGETS = (0.02, 0.05, 0.10)
 SEEDS = (1, 2, 3)
 TEXTS = 4_096
 
 
-def run(*, quick: bool = False) -> list[dict[str, Any]]:
-    """Every figure."""
+def run(parts: Sequence[str]) -> list[dict[str, Any]]:
+    """The figures of some parts."""
     threadpool_limits(limits=1)  # as every gateway does
-    found = [*_computed_together(), *_similar()]
-    return found if quick else [*_served(), *found]
+    return [each for part in parts for each in PARTS[part]()]
 
 
 def _served() -> Iterator[dict[str, Any]]:
     """Three gateways that run side by side and are measured in turn: plain, with kept answers, with batching."""
-    serve_echo = "from benchmarks.bench_gateway import serve_echo; serve_echo()"
     serve = ("-m", "bailiwick", "--json", "serve", "--port", "0")
-    with tempfile.TemporaryDirectory() as folder, process("-c", serve_echo) as (_, upstream):
+    with tempfile.TemporaryDirectory() as folder, process(*command("echo")) as (_, upstream):
         plain, kept, batched = (Path(folder) / name for name in ("plain", "kept", "batched"))
         plain.mkdir()
         build_estate(plain, upstream, upstream)
@@ -54,12 +55,12 @@ def _served() -> Iterator[dict[str, Any]]:
             process(*serve, BAILIWICK_HOME=str(batched)) as batching,
         ):
             for connections in CONNECTIONS:
-                proxied = us_per_request(*usual, "proxied", connections)
-                hit = us_per_request(*keeping, "proxied", connections)
-                alone = us_per_request(*usual, "cards", connections)
-                local_hit = us_per_request(*keeping, "cards", connections)
-                together = us_per_request(*batching, "cards", connections)
-                again = us_per_request(*usual, "cards", connections)
+                proxied = us_per_request(Target(*usual, "proxied", whole=1_000), connections)
+                hit = us_per_request(Target(*keeping, "proxied", whole=1_000), connections)
+                alone = us_per_request(Target(*usual, "cards", whole=1_000), connections)
+                local_hit = us_per_request(Target(*keeping, "cards", whole=1_000), connections)
+                together = us_per_request(Target(*batching, "cards", whole=1_000), connections)
+                again = us_per_request(Target(*usual, "cards", whole=1_000), connections)
                 alone = (alone + again) / 2
                 size = f"{connections} connections"
                 yield _us(f"cache hit, upstream model, {size}", hit, proxied, "the same, not kept", 150)
@@ -81,8 +82,8 @@ def _us(name: str, value: float, peer_value: float | None, peer: str | None, goa
 
 
 def _bailiwick(home: Path, *words: str) -> None:
-    command = [sys.executable, "-m", "bailiwick", "--home", str(home), *words]
-    subprocess.run(command, env=_environment(), check=True, capture_output=True)
+    given = [sys.executable, "-m", "bailiwick", "--home", str(home), *words]
+    subprocess.run(given, env=environment(), check=True, capture_output=True)
 
 
 def _banking() -> tuple[list[Any], list[Any]]:
@@ -218,12 +219,25 @@ def _similar() -> Iterator[dict[str, Any]]:
         yield record(words, 100 * mistaken / max(hits, 1), "%", better="lower", runs=len(SEEDS))
 
 
+PARTS = {"served": _served, "computed": _computed_together, "similar": _similar}
+
+
 def main() -> None:
-    """Measure and publish; with ``--quick`` only show."""
-    if "--quick" in sys.argv:
-        show("cache", run(quick=True))
-    else:
-        publish("cache", run())
+    """Measure and publish. With ``--only PART`` one part is measured again; the figures of the others stay."""
+    only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else None
+    if only is None:
+        publish("cache", run(list(PARTS)))
+        return
+    kept = json.loads((RESULTS / "cache.json").read_text("utf-8"))["records"]
+    fresh = run([only])
+    others = [each for each in kept if _part(each) != only]
+    publish("cache", fresh + others if only == "served" else others + fresh)
+
+
+def _part(figure: dict[str, Any]) -> str:
+    """The part that a figure belongs to, by its name."""
+    name = figure["name"]
+    return "served" if name.startswith("gateway") else "computed" if name.startswith("CPU") else "similar"
 
 
 if __name__ == "__main__":
