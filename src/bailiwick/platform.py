@@ -19,6 +19,9 @@ from bailiwick.storage.database import Database
 from bailiwick.storage.leases import Leases
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bailiwick.caching.service import CachingService
     from bailiwick.datasets.private_statistics import PrivateStatistics
     from bailiwick.datasets.service import DatasetService
     from bailiwick.delivery.rollout.controller import RolloutController
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from bailiwick.graph.ports import GraphStore
     from bailiwick.metrics.prometheus import Family
     from bailiwick.metrics.service import MetricsService
+    from bailiwick.models.model import LabelledText
     from bailiwick.models.ports import ModelFormat
     from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.model import ModelVersion
@@ -631,6 +635,32 @@ class Platform:
         from bailiwick.evaluation.ensembles import EnsembleEvaluation
 
         return EnsembleEvaluation(self.evaluation, self.ensembles, self.registry, self.datasets)
+
+    @cached_property
+    def caching(self) -> CachingService:
+        """Kept answers, as people switch, look at and forget them."""
+        from bailiwick.caching.service import CachingService
+
+        return CachingService(
+            self.domains,
+            lambda domain, since, until: self.metrics.summary(domain, since, until),
+            self.clock,
+            self._unseen_examples,
+            version=lambda reference: self.registry.resolve(reference),
+            model=lambda version: self.registry.load(version),
+        )
+
+    def _unseen_examples(self, dataset: str, domain: str, version: ModelVersion | None) -> Sequence[LabelledText]:
+        """The rows of a data set for a domain that a version was neither trained nor calibrated with."""
+        from bailiwick.datasets.model import Split
+        from bailiwick.models.model import LabelledText
+
+        seen: set[str] = set()
+        if version is not None and version.dataset_sha256 is not None:
+            trained = self.datasets.rows_of_snapshot(version.dataset_sha256)
+            seen = {row.text for row in trained if row.split is not Split.TEST}
+        rows = self.datasets.rows(dataset, domain=domain if version is None else version.domain)
+        return [LabelledText(row.text, row.label, row.unit) for row in rows if row.text not in seen]
 
     def close(self) -> None:
         """Give back every connection that was opened."""

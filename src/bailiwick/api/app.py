@@ -54,6 +54,7 @@ _ROUTERS = [
     "bailiwick.api.ensembles",
     "bailiwick.api.keys",
     "bailiwick.api.routing",
+    "bailiwick.api.cache",
 ]
 
 LARGER_BODIES = {"/v1/datasets/": 64 << 20, "/v1/domains/import": 64 << 20}

@@ -6,6 +6,7 @@ A classifier's answer is its most likely label; asked for JSON, the label with i
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bailiwick.backends import responses, wire
+from bailiwick.backends.batching import Batcher
 from bailiwick.backends.model import Call, Operation, Reading
 from bailiwick.backends.text import content_text, estimate_tokens, last_user_text
 from bailiwick.clock import Clock
+from bailiwick.domains.batching import Batching
 from bailiwick.errors import InvalidInput
 from bailiwick.models.ports import FittedModel
 
@@ -35,11 +38,24 @@ class LocalBackend:
         model: the loaded model.
         domain, version: what answers name as ``model``: ``domain@version``.
         clock: for ``created``.
+        identity: digest of the model's artefact; empty: unknown, and its answers are not kept.
+        batching: how requests gather; None: each is computed by itself.
     """
 
     in_process = True
 
-    def __init__(self, model: FittedModel, *, domain: str, version: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        model: FittedModel,
+        *,
+        domain: str,
+        version: str,
+        clock: Clock,
+        identity: str = "",
+        batching: Batching | None = None,
+    ) -> None:
+        self.identity = identity
+        self.batcher = None if batching is None else Batcher(model.predict, batching)
         self._model = model
         self._labels = model.card.labels
         self._domain = domain
@@ -53,7 +69,7 @@ class LocalBackend:
 
     async def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Of each label for each text; see `Classifying.probabilities`."""
-        return await self._predict(texts)
+        return await self._predict(texts, math.inf)
 
     async def answer(self, call: Call) -> dict[str, Any]:
         """The whole answer; see `Backend.answer`."""
@@ -87,7 +103,7 @@ class LocalBackend:
     async def _chat(self, call: Call) -> tuple[str, Any, dict[str, int]]:
         _one_choice(call.body)
         messages = call.body["messages"]
-        (reading,) = await self._read([last_user_text(messages)])
+        (reading,) = await self._read([last_user_text(messages)], call)
         content = wire.content_of(reading, self._domain, as_json=wire.wants_json(call.body))
         logprobs = None
         if call.body.get("logprobs") is True:
@@ -105,7 +121,7 @@ class LocalBackend:
                 remedy="send the whole conversation as input",
             )
         messages = responses.messages_of(call.body)
-        (reading,) = await self._read([last_user_text(messages)])
+        (reading,) = await self._read([last_user_text(messages)], call)
         content = wire.content_of(reading, self._domain, as_json=responses.wants_json(call.body))
         prompt_tokens = sum(estimate_tokens(content_text(message.get("content"))) for message in messages)
         counted = wire.usage(prompt_tokens, estimate_tokens(content))
@@ -122,7 +138,7 @@ class LocalBackend:
     async def _complete(self, call: Call) -> tuple[list[dict[str, Any]], dict[str, int]]:
         _one_choice(call.body)
         prompts = _texts(call.body["prompt"], "prompt")
-        readings = await self._read(prompts)
+        readings = await self._read(prompts, call)
         top = call.body.get("logprobs")
         choices = [
             {
@@ -148,23 +164,25 @@ class LocalBackend:
                 requested=wanted,
                 allowed=len(self._labels),
             )
-        vectors = np.sqrt(await self._predict(texts))
+        vectors = np.sqrt(await self._predict(texts, call.deadline_s))
         tokens = sum(map(estimate_tokens, texts))
         call.usage.take({"prompt_tokens": tokens})
         encoding = call.body.get("encoding_format", "float")
         return wire.embeddings(vectors, model=self._name, tokens=tokens, encoding=encoding)
 
-    async def _read(self, texts: Sequence[str]) -> list[Reading]:
-        probabilities = await self._predict(texts)
+    async def _read(self, texts: Sequence[str], call: Call) -> list[Reading]:
+        probabilities = await self._predict(texts, call.deadline_s)
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :_RANKED]
         return [
             Reading(tuple((self._labels[column], float(row[column])) for column in columns))
             for row, columns in zip(probabilities, order.tolist(), strict=True)
         ]
 
-    async def _predict(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    async def _predict(self, texts: Sequence[str], within_s: float) -> NDArray[np.float64]:
         characters = sum(map(len, texts))
         if characters <= INLINE_CHARACTERS:
+            if self.batcher is not None:
+                return await self.batcher.predict(texts, within_s)
             return self._model.predict(texts)
         if characters > MAX_CHARACTERS:
             raise InvalidInput(

@@ -84,6 +84,7 @@ class OpenAiHttpBackend:
         self._replicas = pool.replicas(domain.id, origins, backend, self._rng)
         self._client = pool.client
         self._model = model or backend.model
+        self.identity = f"upstream model {self._model}"
         self._key_variable = backend.api_key_env
         self._environment = environment
         self._retries = backend.retries

@@ -38,6 +38,7 @@ _COMMANDS = {
     "traffic": ("bailiwick.cli.traffic", "Show and shift the traffic between versions."),
     "rollback": ("bailiwick.cli.rollback", "Go back to the version served before."),
     "metrics": ("bailiwick.cli.metrics", "Show, compare and rank what was observed, and its trends."),
+    "cache": ("bailiwick.cli.cache", "Keep answers for the same question asked again."),
     "route": ("bailiwick.cli.route", "Explain, rule, learn and judge where queries go."),
     "backend": ("bailiwick.cli.backends", "Show the servers behind upstream models."),
     "experiment": ("bailiwick.cli.experiment", "Compare versions on live traffic, and ship the better one."),

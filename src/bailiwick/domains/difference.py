@@ -7,6 +7,7 @@ from typing import Any
 
 from bailiwick.domains.document import domain_json
 from bailiwick.domains.model import Domain, DomainRevision, FieldChange
+from bailiwick.domains.sections import SECTIONS
 
 _NESTED = ("backend", "generation", "thresholds")
 """Fields that are compared part by part; the others are compared whole."""
@@ -55,7 +56,7 @@ def with_values(document: Mapping[str, Any], values: Mapping[str, Any]) -> dict[
     """A domain as plain JSON values, with some fields replaced; the others and the original stay as they are.
 
     A field may be nested, as ``backend.base_url``. None for one entry of ``attention_weights`` or ``generation.bounds``
-    drops the entry. Nothing is checked here: parse the result.
+    drops the entry, and for a section such as ``cache`` the section. Nothing is checked here: parse the result.
 
     >>> with_values({"attention_weights": {"pin": 2.0, "card": 1.5}}, {"attention_weights.pin": None, "name": "Cards"})
     {'attention_weights': {'card': 1.5}, 'name': 'Cards'}
@@ -68,11 +69,11 @@ def with_values(document: Mapping[str, Any], values: Mapping[str, Any]) -> dict[
 
 def _replace(fields: dict[str, Any], field: str, value: Any, above: str = "") -> None:
     outer, dot, inner = field.partition(".")
-    if dot and f"{above}{outer}" in (*_NESTED, *_FREE):
+    if dot and f"{above}{outer}" in (*_NESTED, *_FREE, *SECTIONS):
         present = fields.get(outer)
         fields[outer] = dict(present) if isinstance(present, Mapping) else {}
         _replace(fields[outer], inner, value, f"{above}{outer}.")
-    elif value is None and above.rstrip(".") in _FREE:
+    elif value is None and (above.rstrip(".") in _FREE or f"{above}{field}" in SECTIONS):
         fields.pop(field, None)
     else:
         fields[field] = value

@@ -28,6 +28,7 @@ from bailiwick.domains.model import (
 )
 from bailiwick.domains.references import Standing, check_references
 from bailiwick.domains.schema import BackendDocument, DocumentFrame, DomainDocument, DomainEntry, checked_id
+from bailiwick.domains.sections import without_absent
 from bailiwick.errors import InvalidInput
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
@@ -105,6 +106,8 @@ def domain_of(domain_id: str, document: DomainDocument, *, source: str) -> Domai
         fallback=document.fallback,
         enabled_env_var=document.enabled_env_var,
         thresholds=Thresholds(**document.thresholds.model_dump()),
+        cache=document.cache.section() if document.cache else None,
+        batching=document.batching.section() if document.batching else None,
     )
 
 
@@ -125,8 +128,8 @@ def checked(domain: Domain, *, source: str) -> Domain:
 
 
 def domain_json(domain: Domain) -> dict[str, Any]:
-    """A domain as plain JSON values, every field stated; `parse_domain` gives it back unchanged."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(domain)))
+    """A domain as plain JSON values, every field stated but absent sections; `parse_domain` gives it back unchanged."""
+    plain: dict[str, Any] = without_absent(json.loads(json.dumps(asdict(domain))))
     plain["examples"] = [{"text": e.text} if e.label is None else asdict(e) for e in domain.examples]
     return plain
 

@@ -8,6 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from bailiwick.domains.batching import Batching
+from bailiwick.domains.cache import AnswerCaching
+
 MAX_REVISION = 2**31 - 1
 """The largest revision that the tables can hold."""
 
@@ -103,6 +106,8 @@ class Domain:
         attention_weights: how much a keyword or tag counts beside its own tellingness (default 1.0).
         fallback: the domain that answers when this one cannot.
         enabled_env_var: the domain is served only while this environment variable is true (unset name: always).
+        cache: whether and how answers are kept; None: they are not.
+        batching: how requests to a local model gather; None: they do not.
     """
 
     id: str
@@ -120,6 +125,8 @@ class Domain:
     fallback: str | None = None
     enabled_env_var: str | None = None
     thresholds: Thresholds = Thresholds()
+    cache: AnswerCaching | None = None
+    batching: Batching | None = None
 
 
 @dataclass(frozen=True, slots=True)

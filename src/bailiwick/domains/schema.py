@@ -22,6 +22,9 @@ from pydantic import (
     model_validator,
 )
 
+from bailiwick.domains.batching import BatchingDocument
+from bailiwick.domains.cache import AnswerCachingDocument
+
 MAX_DOMAINS = 10_000
 MAX_EXAMPLES = 50_000
 MAX_WORDS = 5_000
@@ -278,6 +281,8 @@ class DomainDocument(_Strict):
     fallback: Id | None = None
     enabled_env_var: Variable | None = None
     thresholds: ThresholdsDocument = ThresholdsDocument()
+    cache: AnswerCachingDocument | None = None
+    batching: BatchingDocument | None = None
 
     @model_validator(mode="after")
     def _weights_have_words(self) -> DomainDocument:

@@ -90,6 +90,7 @@ def line_of(finished: Finished, at: str) -> dict[str, Any]:
         "route": finished.route,
         "key": finished.key,
         "status": finished.status,
+        "cache": finished.cache,
         "duration_ms": round(finished.seconds * 1000, 3),
         "stream": finished.stream,
         "time_to_first_token_ms": None if finished.first_token_s is None else round(finished.first_token_s * 1000, 3),

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bailiwick.backends.model import Call, Operation, UpstreamFailed
+from bailiwick.caching.answers import AnswerCache
+from bailiwick.caching.model import NO_WISHES, NotCached, Wishes
+from bailiwick.gateway.cached import asking_of, cache_values
 from bailiwick.gateway.model import Meter, ModelRequest, Snapshot
 from bailiwick.gateway.parameters import bounded_body, bounded_response, with_parameters
 from bailiwick.gateway.participants import Participant
@@ -28,6 +31,7 @@ class Asked:
         ends_s: when the client has waited long enough, by `time.perf_counter`; None: it does not say.
         meter: what is measured on the way.
         limits: on cost and latency, for ensembles that choose.
+        wishes: what the request says of kept answers.
     """
 
     request: ModelRequest
@@ -37,6 +41,7 @@ class Asked:
     ends_s: float | None = None
     meter: Meter = field(default_factory=Meter)
     limits: Limits = NO_LIMITS
+    wishes: Wishes = NO_WISHES
 
 
 class Answering:
@@ -46,9 +51,11 @@ class Answering:
         pins: for ``domain@version``.
         recorder: gets one observation for each attempt, and the exposures to experiments, answered or not: an arm
             that fails must not look good by losing its requests.
+        cache: for the domains that keep answers.
     """
 
-    def __init__(self, pins: Pins, recorder: Recorder) -> None:
+    def __init__(self, pins: Pins, recorder: Recorder, cache: AnswerCache | None = None) -> None:
+        self._cache = cache or AnswerCache()
         self._pins = pins
         self._recorder = recorder
 
@@ -66,10 +73,11 @@ class Answering:
         chosen = tuple(targets(request, snapshot, unit, participant))
         return Asked(request, chosen, request_id, "" if unit == request_id else unit)
 
-    async def whole(self, asked: Asked) -> tuple[Target, dict[str, Any]]:
-        """The first answer, with the target that gave it.
+    async def whole(self, asked: Asked) -> tuple[Target, dict[str, Any] | bytes]:
+        """The first answer, with the target that gave it; as bytes where it was given to another request.
 
         Raises:
+            NotCached: the request wants a kept answer only, and there is none.
             UpstreamFailed: no target answered; the last failure.
             InvalidInput: the request is out of a domain's bounds, or refused by the model.
         """
@@ -79,7 +87,10 @@ class Answering:
             asked.meter.usage = call.usage
             started = time.perf_counter()
             try:
-                document = await target.backend.answer(call)
+                asking = asking_of(asked, target, call)
+                document = await (target.backend.answer(call) if asking is None else self._cache.whole(asking))
+            except NotCached:
+                raise
             except UpstreamFailed:
                 self._observe(asked, target, started, failed=True)
                 if index == last:
@@ -104,13 +115,17 @@ class Answering:
             asked.meter.usage = call.usage
             started, begun = time.perf_counter(), False
             try:
+                asking = asking_of(asked, target, call)
+                source = target.backend.stream(call) if asking is None else self._cache.pieces(asking)
                 # the port promises an iterator; every adapter gives a generator, which has an `aclose`
-                async with aclosing(target.backend.stream(call)) as stream:  # type: ignore[type-var]
+                async with aclosing(source) as stream:  # type: ignore[type-var]
                     async for piece in stream:
                         if not begun:
                             asked.meter.first_token_s = time.perf_counter() - started
                         begun = True
                         yield target, piece
+            except NotCached:
+                raise
             except UpstreamFailed:
                 self._observe(asked, target, started, failed=True)
                 if begun or index == last:
@@ -165,7 +180,7 @@ class Answering:
 
 def _values(latency_ms: float, meter: Meter) -> dict[str, float]:
     """What is observed of an answer. Tokens per second are over the whole answer, the wait for the first included."""
-    values = {"latency_ms": latency_ms, "failed": 0.0}
+    values = {"latency_ms": latency_ms, "failed": 0.0, **cache_values(meter)}
     usage = meter.usage
     if usage.prompt_tokens is not None:
         values["prompt_tokens"] = usage.prompt_tokens

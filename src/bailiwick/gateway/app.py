@@ -12,6 +12,9 @@ from typing import Any
 import orjson
 
 from bailiwick.backends.model import Operation
+from bailiwick.caching.answers import AnswerCache
+from bailiwick.caching.model import Outcome
+from bailiwick.caching.wishes import wishes_of
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.admission.door import Door
 from bailiwick.gateway.admission.headers import limit_headers, refusal_headers
@@ -31,6 +34,7 @@ from bailiwick.gateway.asgi import (
     unit_of,
     unless_client_leaves,
 )
+from bailiwick.gateway.cached import cache_headers
 from bailiwick.gateway.evaluations import FLAGS, Evaluations
 from bailiwick.gateway.faults import error_body, retry_headers, status_of
 from bailiwick.gateway.limits import limits_of
@@ -69,6 +73,7 @@ class Gateway:
         upstreams: what ``/v1/backends`` shows: each replica of each upstream.
         observers: told of every finished request for a model; they must not wait.
         on_feedback: told of feedback once it is stored.
+        cache: for the domains that keep answers.
         door: lets requests in; None: everybody, but with what looks like one of our keys.
     """
 
@@ -83,10 +88,12 @@ class Gateway:
         upstreams: Callable[[], list[dict[str, Any]]] = list,
         observers: Sequence[Callable[[Finished], None]] = (),
         on_feedback: Callable[[FeedbackRequest], None] | None = None,
+        cache: AnswerCache | None = None,
         door: Door | None = None,
     ) -> None:
         self._reloader = reloader
-        self._answering = Answering(pins, recorder)
+        self.cache = cache or AnswerCache()
+        self._answering = Answering(pins, recorder, self.cache)
         self._recorder = recorder
         self._max_body_bytes = max_body_bytes
         self._more_families = more_families
@@ -174,6 +181,8 @@ class Gateway:
             asked = replace(asked, ends_s=exchange.started + timeout_s)
         if (limits := limits_of(exchange.headers)) is not NO_LIMITS:
             asked = replace(asked, limits=limits)
+        if any(target.served.caching is not None for target in asked.targets):
+            asked = replace(asked, wishes=wishes_of(exchange.headers, "" if unit == exchange.request_id else unit))
         if exchange.key is not None or snapshot.access.domains:
             asked, exchange.ticket = await self._door.admit(exchange.key, asked, snapshot.access)
             exchange.send = self._door.watched(exchange.ticket, exchange.send)
@@ -186,6 +195,9 @@ class Gateway:
 
     async def _whole(self, exchange: _Exchange, asked: Asked) -> None:
         exchange.target, document = await self._answering.whole(asked)
+        if isinstance(document, bytes):  # given to another request before: it was copied then
+            await exchange.respond(200, document, JSON_TYPE)
+            return
         await exchange.respond(200, orjson.dumps(document), JSON_TYPE)
         cast = self.shadows.of(asked, exchange.target)
         if cast is not None:
@@ -199,7 +211,7 @@ class Gateway:
             if not exchange.begun:
                 exchange.target = target
                 await exchange.begin(200, _EVENTS)
-                cast = self.shadows.of(asked, target)
+                cast = None if _is_kept(asked) else self.shadows.of(asked, target)
             await exchange.send({"type": "http.response.body", "body": piece, "more_body": True})
             if cast is not None and length <= MAX_BYTES:
                 length += len(piece)
@@ -248,6 +260,7 @@ class Gateway:
         families = [
             *self.telemetry.families(),
             *self.shadows.families(),
+            *self.cache.families(),
             gauge("snapshot_stale", "1 while the stores cannot be read.", reloader.stale is not None),
             gauge("snapshot_reloads", "Snapshots swapped in since the start.", reloader.reloads),
             gauge(
@@ -339,6 +352,7 @@ class _Exchange:
             completion_tokens=meter.usage.completion_tokens,
             traceparent=self.headers.get(b"traceparent", b""),
             body=request.body if request else _NO_BODY,
+            cache=meter.cache.outcome.value if meter.cache and meter.cache.outcome else "",
             key=self.key.id if self.key else "",
             decision=asked.targets[0].route.decision if asked else None,
         )
@@ -355,8 +369,14 @@ class _Exchange:
                 (b"x-bailiwick-route", route.method.value.encode()),
                 (b"x-bailiwick-confidence", b"%.4f" % route.confidence),
                 *((b"x-bailiwick-experiment", _experiment_header(each)) for each in self.target.assigned),
+                *(cache_headers(self.asked.meter) if self.asked is not None and self.asked.meter.cache else ()),
             ]
         return named
+
+
+def _is_kept(asked: Asked) -> bool:
+    """Whether the answer was given to another request before."""
+    return asked.meter.cache is not None and asked.meter.cache.outcome is Outcome.HIT
 
 
 def _asked_model(request: ModelRequest) -> str:

@@ -9,9 +9,12 @@ import socket
 from contextlib import suppress
 
 from sqlalchemy.exc import SQLAlchemyError
+from threadpoolctl import threadpool_limits
 
 from bailiwick.backends.ensemble.board import Board
 from bailiwick.backends.pool import UpstreamPool
+from bailiwick.caching.answers import AnswerCache
+from bailiwick.caching.redis import RedisAnswers
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.access_log import AccessLog
 from bailiwick.gateway.admission.door import Door
@@ -21,6 +24,7 @@ from bailiwick.gateway.app import Gateway
 from bailiwick.gateway.deciding import DecisionObserver
 from bailiwick.gateway.ensembles import members_document, members_families, told
 from bailiwick.gateway.keeping import KeptSnapshots
+from bailiwick.gateway.model import Snapshot
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.snapshot import Compiler
@@ -37,10 +41,11 @@ class RunningGateway:
         sources = PlatformSources(platform)
         proxy = platform.settings.upstream_proxy
         self._pool = UpstreamPool(platform.settings.upstream_client, proxy=proxy.get_secret_value() if proxy else None)
+        self._loop: asyncio.AbstractEventLoop | None = None
         settings = platform.settings
         board = Board(platform.metrics.record)
         compiler = Compiler(sources, self._pool, os.environ, platform.clock, board)
-        kept = KeptSnapshots(
+        self._kept = kept = KeptSnapshots(
             platform.settings.home / "gateway" / "last-snapshot",
             sources,
             lambda given, previous: compiler.over(given).compile(previous),
@@ -51,7 +56,7 @@ class RunningGateway:
         self._name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
         self.reloader = Reloader(
             sources.revision,
-            kept.compile,
+            self._compiled,
             platform.settings.reload_interval_s,
             report=lambda revision: self._reports.say(self._name, revision.traffic),
             restore=kept.restore,
@@ -62,6 +67,8 @@ class RunningGateway:
         if settings.traces:
             self._observers.append(Traces(configured_provider()))
         self._door = _door(platform, self._name, self.reloader)
+        redis_url = settings.redis_url
+        self._cache = AnswerCache(RedisAnswers(redis_url.get_secret_value()) if redis_url is not None else None)
         self.app = Gateway(
             self.reloader,
             Pins(compiler),
@@ -75,9 +82,18 @@ class RunningGateway:
             ],
             upstreams=lambda: [*upstreams_document(self._pool), *members_document(board)],
             on_feedback=told(board),
+            cache=self._cache,
             observers=[*self._observers, DecisionObserver(platform.routing_log, platform.clock)],
             door=self._door,
         )
+
+    def _compiled(self, previous: Snapshot | None) -> Snapshot:
+        """The newest snapshot; answers of domains that keep none any more are let go. Called in a thread."""
+        snapshot = self._kept.compile(previous)
+        if self._loop is not None:
+            keeping = frozenset(name for name, served in snapshot.served.items() if served.caching is not None)
+            self._loop.call_soon_threadsafe(self._cache.keep_only, keeping)
+        return snapshot
 
     async def start(self) -> None:
         """Compile the first snapshot and begin to follow changes.
@@ -85,6 +101,10 @@ class RunningGateway:
         Raises:
             Unavailable: a store is away.
         """
+        # Products as small as those of one batch take longer on several threads: those that wait for each other burn
+        # processor time (measured on 2 cores: 51 us instead of 0.4 us per text in a batch of 64).
+        threadpool_limits(limits=1)
+        self._loop = asyncio.get_running_loop()
         await self.reloader.start()
         self._pool.start()
         await self._door.start()
@@ -94,6 +114,7 @@ class RunningGateway:
         await self.reloader.stop()
         await self.app.shadows.stop()
         await self._door.stop()
+        await self._cache.close()
         for observer in self._observers:
             await asyncio.to_thread(observer.close)
         with suppress(BailiwickError, SQLAlchemyError):  # without it, the report runs out by itself

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from bailiwick.backends.model import UpstreamFailed
+from bailiwick.caching.model import NotCached
 from bailiwick.errors import (
     BailiwickError,
     BudgetExhausted,
@@ -19,6 +20,7 @@ from bailiwick.errors import (
 from bailiwick.gateway.admission.model import InvalidKey
 
 _STATUS: dict[type[BailiwickError], int] = {
+    NotCached: 504,
     InvalidInput: 400,
     NotFound: 404,
     Conflict: 409,

@@ -9,6 +9,7 @@ from typing import Any
 
 from bailiwick.backends.model import Operation, Usage
 from bailiwick.backends.ports import Backend
+from bailiwick.caching.model import CompiledCaching, Told
 from bailiwick.domains.model import CatalogueVersion, Domain
 from bailiwick.governance.access.table import AccessTable
 from bailiwick.routing.model import Decision, RoutingTable
@@ -74,6 +75,8 @@ class Served:
         arm_backends: by version, those that the arms of experiments name.
         problems: why experiments cannot run, one text each.
         shadow: None where the plan names none, or it cannot be loaded; then ``shadow_problem`` says why.
+        caching: how its answers are kept; None: they are not.
+        caching_problem: why they serve the same question only, although the domain wants more.
     """
 
     domain: Domain
@@ -86,6 +89,8 @@ class Served:
     problems: tuple[str, ...] = ()
     shadow: ShadowBackend | None = None
     shadow_problem: str | None = None
+    caching: CompiledCaching | None = None
+    caching_problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +145,13 @@ class Meter:
 
     Args:
         first_token_s: seconds from the attempt's beginning to a stream's first piece; None without a stream.
+        usage: what the model used for this request: nothing, where the answer was kept from another.
+        cache: what the cache did; None: the domain keeps no answers.
     """
 
     first_token_s: float | None = None
     usage: Usage = field(default_factory=Usage)
+    cache: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +167,7 @@ class Finished:
         body: of the request; observers must keep none of its text.
         key: the id of the client's key; empty without one.
         decision: of routing, where there is one to be logged.
+        cache: ``hit``, ``miss`` or ``bypass``; empty where the domain keeps no answers.
     """
 
     request_id: str
@@ -177,6 +186,7 @@ class Finished:
     body: Mapping[str, Any] = field(repr=False)
     key: str = ""
     decision: Decision | None = None
+    cache: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from bailiwick.gateway.ensembles import Binder
 from bailiwick.gateway.model import Revision, Served, ShadowBackend, Snapshot
 from bailiwick.gateway.parameters import check_arm
 from bailiwick.gateway.ports import Sources
+from bailiwick.gateway.similar import with_caching
 from bailiwick.governance.access.table import AccessTable, compile_access
 from bailiwick.models.ensemble.fitted import EnsembleModel
 from bailiwick.models.ensemble.spec import NAME as ENSEMBLE
@@ -86,6 +87,9 @@ class Compiler:
             for name, domain in catalogue.domains.items()
         }
         served, ensemble_problems = self._binder.bind(served)
+        served = {
+            name: with_caching(entry, before.get(name), revision, self._sources) for name, entry in served.items()
+        }
         table = RoutingTable(
             known=frozenset(served),
             ready=frozenset(name for name, entry in served.items() if entry.backends),
@@ -96,6 +100,7 @@ class Compiler:
         problems += tuple(f"{name}: {problem}" for name, entry in served.items() for problem in entry.problems)
         problems += tuple(f"{name}: {entry.shadow_problem}" for name, entry in served.items() if entry.shadow_problem)
         problems += ensemble_problems
+        problems += tuple(f"{name}: {entry.caching_problem}" for name, entry in served.items() if entry.caching_problem)
         flags = {flag: name for name, entry in served.items() for flag in entry.experiments.experiments}
         return Snapshot(
             revision,
@@ -232,16 +237,26 @@ class Compiler:
     def _backend(self, domain: Domain, version: str) -> Backend:
         if domain.backend.kind == "local":
             model = self._sources.model(version)
+            identity = self._sources.version(version).artefact_sha256 or ""
             if isinstance(model, EnsembleModel):
-                return self._ensemble(domain, version, model)
-            return LocalBackend(model, domain=domain.id, version=version, clock=self._clock)
+                return self._ensemble(domain, version, model, identity)
+            return LocalBackend(
+                model,
+                domain=domain.id,
+                version=version,
+                clock=self._clock,
+                identity=identity,
+                batching=domain.batching,
+            )
         registered = self._sources.version(version)
         if registered.family == ENSEMBLE:
             found = self._sources.model(version)
             assert isinstance(found, EnsembleModel)
-            return self._ensemble(domain, version, found)
+            return self._ensemble(domain, version, found, registered.artefact_sha256 or "")
         return OpenAiHttpBackend(domain, self._pool, self._environment, model=registered.card.get("model"))
 
-    def _ensemble(self, domain: Domain, version: str, model: EnsembleModel) -> EnsembleBackend:
+    def _ensemble(self, domain: Domain, version: str, model: EnsembleModel, identity: str) -> EnsembleBackend:
         """Without members: it gets them once everything else is there."""
-        return EnsembleBackend(model, domain=domain.id, version=version, clock=self._clock, board=self._board)
+        return EnsembleBackend(
+            model, domain=domain.id, version=version, clock=self._clock, board=self._board, identity=identity
+        )

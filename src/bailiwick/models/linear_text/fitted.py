@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from bailiwick.models.model import ModelCard
 
 _CACHED_WORDS = 20_000
 _CHUNK = 1_024
+_READ_TEXTS = 16
 
 _Word = tuple[Floats, float, int | None]
 
@@ -46,6 +48,7 @@ class LinearTextModel:
         self._output = np.ascontiguousarray(weights.output / np.float32(temperature))
         self._output_bias = weights.output_bias / np.float32(temperature)
         self._words: dict[str, _Word] = {}
+        self._scale = FamiliarityScale(energies)
 
     @property
     def card(self) -> ModelCard:
@@ -54,7 +57,11 @@ class LinearTextModel:
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Calibrated probabilities, shape ``(len(texts), len(card.labels))``."""
-        return self.predict_with_familiarity(texts)[0]
+        probabilities = np.empty((len(texts), len(self._card.labels)))
+        for begin in range(0, len(texts), _CHUNK):
+            chunk = slice(begin, begin + _CHUNK)
+            probabilities[chunk] = self._predict(texts[chunk])[0]
+        return probabilities
 
     def familiarity(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """The share of held-out texts of the training data that look less familiar than each text, 0 to 1.
@@ -69,7 +76,8 @@ class LinearTextModel:
         familiarity = np.empty(len(texts))
         for begin in range(0, len(texts), _CHUNK):
             chunk = slice(begin, begin + _CHUNK)
-            probabilities[chunk], familiarity[chunk] = self._predict(texts[chunk])
+            probabilities[chunk], energy, known = self._predict(texts[chunk])
+            familiarity[chunk] = self._scale.rank(energy) * np.array(known)
         return probabilities, familiarity
 
     def energy(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -78,30 +86,33 @@ class LinearTextModel:
         scores = np.maximum(np.array(sums, np.float32), 0) @ self._output + self._output_bias
         return _log_sum_exp(scores.astype(np.float64))[1]
 
-    def _predict(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _predict(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[bool, ...]]:
+        """Probabilities, energies, and whether any term of each text is known."""
         sums, known = zip(*map(self._hidden, texts), strict=True)
         hidden = np.maximum(sums[0][None] if len(sums) == 1 else np.array(sums), 0)
         scores = (hidden @ self._output + self._output_bias).astype(np.float64)
         exponentials, energy = _log_sum_exp(scores)
         exponentials /= exponentials.sum(axis=1, keepdims=True)
-        return exponentials, rank(energy, self.energies) * np.array(known)
+        return exponentials, energy, known
 
     def _hidden(self, text: str) -> tuple[Floats, bool]:
         """The input of the hidden layer, and whether any term of the text is known."""
-        sequence = words(text)
+        distinct, pairs = _read(text)
         cache, index, squares = self._words, self.vocabulary.index, self._squares
         vectors: list[Floats] = []
         whole: list[int] = []
         piece_square = whole_square = 0.0
-        for word in dict.fromkeys(sequence):
+        for word in distinct:
             vector, square, position = cache.get(word) or self._learn_word(word)
             if square:
                 vectors.append(vector)
                 piece_square += square
             if position is not None:
                 whole.append(position)
-        if len(sequence) > 1:
-            whole.extend(index[pair] for pair in pair_terms(sequence) if pair in index)
+        for pair in pairs:
+            position = index.get(pair)
+            if position is not None:
+                whole.append(position)
         hidden = self.weights.hidden_bias.copy()
         if vectors:
             hidden += np.add.reduce(vectors) * np.float32(1 / math.sqrt(piece_square))
@@ -124,18 +135,43 @@ class LinearTextModel:
         return learned
 
 
-def rank(values: NDArray[np.float64], quantiles: Floats) -> NDArray[np.float64]:
-    """Where each value stands among the quantiles, 0 to 1; below the lowest it decays instead of stopping at 0.
+@lru_cache(maxsize=_READ_TEXTS)
+def _read(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The distinct words and the pairs of a text; kept for a moment, because several models read the same query."""
+    sequence = words(text)
+    return tuple(dict.fromkeys(sequence)), tuple(pair_terms(sequence))
 
-    >>> rank(np.array([-5.0, 1.0, 9.0]), np.array([0, 1, 2], np.float32)).round(3).tolist()
+
+class FamiliarityScale:
+    """Where values stand among quantiles, 0 to 1; below the lowest it decays instead of stopping at 0.
+
+    Args:
+        quantiles: ascending, at equal steps from 0 to 1, two or more.
+
+    >>> FamiliarityScale(np.array([0, 1, 2], np.float32)).rank(np.array([-5.0, 1.0, 9.0])).round(3).tolist()
     [0.001, 0.5, 1.0]
     """
-    knots = quantiles.astype(np.float64)
-    steps = np.linspace(0.0, 1.0, len(knots))
-    floor = 1 / (2 * len(knots))
-    placed = np.interp(values, knots, np.maximum(steps, floor))
-    spread = max(1e-6, float(knots[len(knots) // 2] - knots[0]))
-    return np.where(values < knots[0], floor * np.exp(np.minimum(0.0, values - knots[0]) / spread), placed)
+
+    def __init__(self, quantiles: Floats) -> None:
+        self._knots = quantiles.astype(np.float64)
+        self._floor = 1 / (2 * len(self._knots))
+        self._steps = np.maximum(np.linspace(0.0, 1.0, len(self._knots)), self._floor)
+        self._lowest = float(self._knots[0])
+        self._spread = max(1e-6, float(self._knots[len(self._knots) // 2] - self._knots[0]))
+
+    def rank(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The place of each value, same shape."""
+        placed = np.interp(values, self._knots, self._steps)
+        below = values < self._lowest
+        if not below.any():
+            return placed
+        decayed = self._floor * np.exp(np.minimum(0.0, values - self._lowest) / self._spread)
+        return np.where(below, decayed, placed)
+
+
+def rank(values: NDArray[np.float64], quantiles: Floats) -> NDArray[np.float64]:
+    """As `FamiliarityScale.rank`, for quantiles that are used once."""
+    return FamiliarityScale(quantiles).rank(values)
 
 
 def _log_sum_exp(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,0 +1,1 @@
+"""Answers kept for the same question asked again, exactly or nearly."""
