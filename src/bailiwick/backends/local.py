@@ -46,6 +46,15 @@ class LocalBackend:
         self._name = f"{domain}@{version}"
         self._clock = clock
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it tells apart."""
+        return self._labels
+
+    async def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Of each label for each text; see `Classifying.probabilities`."""
+        return await self._predict(texts)
+
     async def answer(self, call: Call) -> dict[str, Any]:
         """The whole answer; see `Backend.answer`."""
         if call.operation is Operation.EMBEDDING:

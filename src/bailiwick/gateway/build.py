@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from bailiwick.backends.ensemble.board import Board
 from bailiwick.backends.pool import UpstreamPool
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.access_log import AccessLog
@@ -18,6 +19,7 @@ from bailiwick.gateway.admission.meter import UsageMeter
 from bailiwick.gateway.admission.shared import SharedLimits
 from bailiwick.gateway.app import Gateway
 from bailiwick.gateway.deciding import DecisionObserver
+from bailiwick.gateway.ensembles import members_document, members_families, told
 from bailiwick.gateway.keeping import KeptSnapshots
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
@@ -36,7 +38,8 @@ class RunningGateway:
         proxy = platform.settings.upstream_proxy
         self._pool = UpstreamPool(platform.settings.upstream_client, proxy=proxy.get_secret_value() if proxy else None)
         settings = platform.settings
-        compiler = Compiler(sources, self._pool, os.environ, platform.clock)
+        board = Board(platform.metrics.record)
+        compiler = Compiler(sources, self._pool, os.environ, platform.clock, board)
         kept = KeptSnapshots(
             platform.settings.home / "gateway" / "last-snapshot",
             sources,
@@ -67,9 +70,11 @@ class RunningGateway:
             more_families=lambda: [
                 *platform.gauges(),
                 *upstream_families(self._pool),
+                *members_families(board),
                 *platform.routing_log.families(),
             ],
-            upstreams=lambda: upstreams_document(self._pool),
+            upstreams=lambda: [*upstreams_document(self._pool), *members_document(board)],
+            on_feedback=told(board),
             observers=[*self._observers, DecisionObserver(platform.routing_log, platform.clock)],
             door=self._door,
         )
