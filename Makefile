@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 JOBS ?= 2
 
-.PHONY: help demo serve test test-slow check format bench-main bench-gateway bench-gateway-peers bench-soak bench-replicas bench-keys bench-privacy bench-experiments bench-delivery bench-routing lock clean
+.PHONY: help demo serve test test-slow check format bench-main bench-gateway bench-gateway-peers bench-soak bench-replicas bench-keys bench-privacy bench-experiments bench-delivery bench-routing bench-ensembles lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -58,6 +58,9 @@ bench-replicas: $(READY_DEV) ## Measure how long three gateways need to serve a 
 
 bench-delivery: $(READY_DEV) ## Measure rollouts beside other ways of releasing; BENCH_FLAGS=--all adds live models and SIGKILLs
 	@$(BIN)/python -m benchmarks.bench_delivery $(BENCH_FLAGS)
+
+bench-ensembles: $(READY_DEV) ## Measure ensembles beside their best member: accuracy, cost, CPU per answer
+	@$(BIN)/python -m benchmarks.bench_ensembles
 
 bench-routing: $(READY_DEV) ## Measure learned routing: regret, off-policy estimates, two corpora, CPU per decision
 	@$(BIN)/python -m benchmarks.bench_routing $(BENCH_FLAGS)

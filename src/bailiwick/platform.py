@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bailiwick.detection.service import DetectionService, DomainsFrom
     from bailiwick.domains.service import DomainService
     from bailiwick.domains.watch import CatalogueWatch
+    from bailiwick.evaluation.ensembles import EnsembleEvaluation
     from bailiwick.evaluation.private_metrics import PrivateMetrics
     from bailiwick.evaluation.service import EvaluationService
     from bailiwick.experiments.analyst import ExperimentAnalyst
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from bailiwick.metrics.prometheus import Family
     from bailiwick.metrics.service import MetricsService
     from bailiwick.models.model import LabelledText
+    from bailiwick.models.ports import ModelFormat
     from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.model import ModelVersion
     from bailiwick.registry.service import RegistryService
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from bailiwick.storage.upkeep import Upkeep
     from bailiwick.traffic.gateway_reports import GatewayReports
     from bailiwick.traffic.service import TrafficService
+    from bailiwick.training.ensembles import EnsembleService
     from bailiwick.training.private import PrivateTrainingService
     from bailiwick.training.service import TrainingService
 
@@ -216,11 +219,17 @@ class Platform:
     def registry(self) -> RegistryService:
         """Model versions and their artefacts."""
         from bailiwick.models import catalogue
+        from bailiwick.models.ensemble.family import EnsembleFormat
         from bailiwick.registry.artefacts import ArtefactStore
         from bailiwick.registry.service import RegistryService
 
         artefacts = ArtefactStore(self.settings.home / "artefacts")
-        return RegistryService(self.database, self.audit, self.clock, artefacts, catalogue.model_format)
+        ensembles = EnsembleFormat(lambda member: self.ensembles.member_model(member))
+
+        def format_of(family: str) -> ModelFormat:
+            return ensembles if family == ensembles.name else catalogue.model_format(family)
+
+        return RegistryService(self.database, self.audit, self.clock, artefacts, format_of)
 
     @cached_property
     def training(self) -> TrainingService:
@@ -610,6 +619,22 @@ class Platform:
         from bailiwick.routing.explain import Explainer
 
         return Explainer(self.routing, self.traffic, lambda: self.detection.current(), self.routing_table)
+
+    @cached_property
+    def ensembles(self) -> EnsembleService:
+        """Ensembles: what is registered as such, and what they learn."""
+        from bailiwick.training.ensembles import EnsembleService
+
+        return EnsembleService(
+            self.database, self.registry, self.datasets, lambda domain: self.domains.get(domain).domain
+        )
+
+    @cached_property
+    def ensemble_evaluation(self) -> EnsembleEvaluation:
+        """Ensembles against their members."""
+        from bailiwick.evaluation.ensembles import EnsembleEvaluation
+
+        return EnsembleEvaluation(self.evaluation, self.ensembles, self.registry, self.datasets)
 
     @cached_property
     def caching(self) -> CachingService:

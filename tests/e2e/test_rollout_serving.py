@@ -179,9 +179,9 @@ def test_rest__whole_way_of_a_rollout__steered_by_hand(fleet: Fleet, server: Ser
         assert client.ask("POST", f"{path}/pause", {"row_version": 1}).status_code == 409
         assert client.ask("POST", f"{path}/pause", {"reason": "lunch"}).body["reason"] == "lunch"
         assert client.ask("POST", f"{path}/resume").body["state"] == "running"
-        assert client.ask("POST", f"{path}/abort").status_code == 422
-        aborted = client.ask("POST", f"{path}/abort", {"reason": "enough"}).body
-        assert (aborted["state"], aborted["reason"]) == ("aborted", "enough")
+        aborted = client.ask("POST", f"{path}/abort").body
+        assert (aborted["state"], aborted["reason"]) == ("aborted", "taken back by hand, by api:carol")
+        assert client.ask("POST", f"{path}/abort", {"reason": "enough"}).status_code == 409
         moves = client.ask("GET", f"{path}/transitions").body["transitions"]
         assert [move["action"] for move in moves] == ["start", "approve", "weight", "pause", "resume", "abort"]
         assert client.ask("GET", f"{path}/report").body["peak_percent"] == 5.0

@@ -105,6 +105,7 @@ async def outages(stage: Stage) -> None:
                 "traffic": fleet.platform.traffic.revision(),
                 "detector": 0,
                 "access": fleet.platform.access.revision(),
+                "routing": fleet.platform.routing.revision(),
             }
             await stage.all_say(balancer, revision=newest, status="ready")
             assert all(versions_of(url, "cards") == sorted([first, second]) for url in stage.urls)

@@ -51,6 +51,7 @@ _ROUTERS = [
     "bailiwick.api.privacy_plans",
     "bailiwick.api.experiments",
     "bailiwick.api.holdout",
+    "bailiwick.api.ensembles",
     "bailiwick.api.keys",
     "bailiwick.api.routing",
     "bailiwick.api.cache",

@@ -12,7 +12,8 @@ from bailiwick.api.app import platform_of
 from bailiwick.api.instants import Instant
 from bailiwick.api.traffic import DomainId
 from bailiwick.delivery.track_record import record_document
-from bailiwick.metrics.comparison import Ranked, compare, lower_is_better, rank
+from bailiwick.metrics.better import lower_is_better
+from bailiwick.metrics.comparison import Ranked, compare, rank
 from bailiwick.metrics.document import point_document
 from bailiwick.metrics.prometheus import CONTENT_TYPE, render
 from bailiwick.metrics.resolution import Resolution

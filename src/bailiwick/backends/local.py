@@ -28,6 +28,7 @@ INLINE_CHARACTERS = 4_000
 """Up to here predicting on the event loop costs less than handing over to a thread would delay others."""
 
 _RANKED = 20
+_PATIENCE_S = 30.0
 
 
 class LocalBackend:
@@ -60,6 +61,15 @@ class LocalBackend:
         self._domain = domain
         self._name = f"{domain}@{version}"
         self._clock = clock
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it tells apart."""
+        return self._labels
+
+    async def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Of each label for each text; see `Classifying.probabilities`."""
+        return await self._predict(texts)
 
     async def answer(self, call: Call) -> dict[str, Any]:
         """The whole answer; see `Backend.answer`."""
@@ -154,25 +164,25 @@ class LocalBackend:
                 requested=wanted,
                 allowed=len(self._labels),
             )
-        vectors = np.sqrt(await self._predict(texts, call))
+        vectors = np.sqrt(await self._predict(texts, call.deadline_s))
         tokens = sum(map(estimate_tokens, texts))
         call.usage.take({"prompt_tokens": tokens})
         encoding = call.body.get("encoding_format", "float")
         return wire.embeddings(vectors, model=self._name, tokens=tokens, encoding=encoding)
 
     async def _read(self, texts: Sequence[str], call: Call) -> list[Reading]:
-        probabilities = await self._predict(texts, call)
+        probabilities = await self._predict(texts, call.deadline_s)
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :_RANKED]
         return [
             Reading(tuple((self._labels[column], float(row[column])) for column in columns))
             for row, columns in zip(probabilities, order.tolist(), strict=True)
         ]
 
-    async def _predict(self, texts: Sequence[str], call: Call) -> NDArray[np.float64]:
+    async def _predict(self, texts: Sequence[str], within_s: float = _PATIENCE_S) -> NDArray[np.float64]:
         characters = sum(map(len, texts))
         if characters <= INLINE_CHARACTERS:
             if self.batcher is not None:
-                return await self.batcher.predict(texts, call.deadline_s)
+                return await self.batcher.predict(texts, within_s)
             return self._model.predict(texts)
         if characters > MAX_CHARACTERS:
             raise InvalidInput(

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from bailiwick.errors import InvalidInput, Unavailable
+from bailiwick.models.ensemble.selection import NO_LIMITS, Limits
 
 
 class Operation(StrEnum):
@@ -54,6 +55,7 @@ class Call:
         request_id: of the client's request, handed on to upstreams.
         deadline_s: seconds until the whole answer, or the first event of a stream, must be there.
         usage: filled in by the backend once it knows.
+        limits: on cost and latency, for backends that can choose.
     """
 
     operation: Operation
@@ -61,6 +63,7 @@ class Call:
     request_id: str
     deadline_s: float = 30.0
     usage: Usage = field(default_factory=Usage)
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bailiwick.backends.model import Call
 from bailiwick.backends.origin import Header, Origin
@@ -32,6 +35,24 @@ class Backend(Protocol):
         """The answer as complete server-sent events, the closing event last; several may come in one piece.
 
         Closing the iterator gives up the call. Raises as `answer`, before or amid the events.
+        """
+        ...
+
+
+@runtime_checkable
+class Classifying(Protocol):
+    """A backend in this process that says, beside its answers, how likely each of its labels is."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it tells apart, in the order of the probabilities."""
+        ...
+
+    async def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Calibrated, shape ``(len(texts), len(labels))``; rows sum to 1.
+
+        Raises:
+            InvalidInput: the texts are too long.
         """
         ...
 

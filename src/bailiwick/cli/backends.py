@@ -24,7 +24,7 @@ def list_backends(
     ctx: typer.Context,
     url: Annotated[str | None, typer.Option(help="The running server; default: host and port of the settings.")] = None,
 ) -> None:
-    """List the replicas of upstream models: state, load, latency and failures.
+    """List the replicas of upstream models, and the members of ensembles: state, load, latency and failures.
 
     What a gateway has learned of its upstreams lives in its process, so it must be running.
 
@@ -36,21 +36,28 @@ def list_backends(
         print_json(found)
         return
     if not found:
-        out.print("The gateway calls no upstream. `bailiwick domain create --help` shows how a domain names one.")
+        out.print("The gateway calls no upstream and serves no ensemble.")
+        out.print("`bailiwick domain create --help` and `bailiwick ensemble create --help` show how one is named.")
         return
-    rows = [
-        (
-            each["domain"],
-            each["replica"],
-            each["state"] if each["share"] == 1 else f"{each['state']} ({each['share']:.0%})",
-            each["under_way"],
-            f"{each['latency_ms']:.1f}",
-            each["calls"],
-            each["failures"],
-        )
-        for each in found
-    ]
-    print_table("Upstreams", ("domain", "replica", "state", "under way", "latency ms", "calls", "failures"), rows)
+    members = [each for each in found if each.get("kind") == "ensemble_member"]
+    replicas = [each for each in found if each not in members]
+    if replicas:
+        columns = ("domain", "replica", "state", "under way", "latency ms", "calls", "failures")
+        rows = [(each["domain"], each["replica"], *_seen(each)) for each in replicas]
+        print_table("Upstreams", columns, rows)
+    for ensemble in dict.fromkeys(each["ensemble"] for each in members):
+        own = [each for each in members if each["ensemble"] == ensemble]
+        headings = ("member", "state", "under way", "p95 ms", "calls", "failures")
+        print_table(f"Members of {ensemble}", headings, [(each["member"], *_seen(each)) for each in own])
+        for each in own:
+            if each["why"]:
+                out.print(f"{each['member']}: {each['why']}", soft_wrap=True)
+
+
+def _seen(each: dict[str, Any]) -> tuple[Any, ...]:
+    """State, load, latency and failures of one."""
+    state = each["state"] if each["share"] == 1 else f"{each['state']} ({each['share']:.0%})"
+    return state, each["under_way"], f"{each['latency_ms']:.1f}", each["calls"], each["failures"]
 
 
 def _fetched(url: str) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ _COMMANDS = {
     "privacy": ("bailiwick.cli.privacy", "Privacy budgets, private releases, and audits of both."),
     "train": ("bailiwick.cli.train", "Train and evaluate a domain's model."),
     "model": ("bailiwick.cli.models", "List and show model versions and their evaluations."),
+    "ensemble": ("bailiwick.cli.ensemble", "Versions that are several models deciding together."),
     "gate": ("bailiwick.cli.gate", "Show, set and try what a domain asks of a deployment."),
     "deploy": ("bailiwick.cli.deploy", "Deploy a version if the gates allow it."),
     "rollout": ("bailiwick.cli.rollout", "Let a version in step by step, on evidence."),

@@ -14,7 +14,8 @@ from bailiwick.cli.context import Flags, flags
 from bailiwick.cli.track_record_views import show_record, show_table
 from bailiwick.delivery.track_record import record_document
 from bailiwick.errors import InvalidInput, Unavailable
-from bailiwick.metrics.comparison import Verdict, compare, lower_is_better, rank
+from bailiwick.metrics.better import lower_is_better
+from bailiwick.metrics.comparison import Verdict, compare, rank
 from bailiwick.metrics.document import point_document
 from bailiwick.metrics.resolution import Resolution
 from bailiwick.metrics.rollup import Rollup

@@ -15,6 +15,7 @@ from bailiwick.governance.audit import Actor
 from bailiwick.registry.model import ModelVersion
 from bailiwick.registry.service import RegistryService
 from bailiwick.storage.database import Database
+from bailiwick.training.lineage import learned_through
 
 _MOST_ANCESTORS = 1_000
 _LEAST_PROBABILITY = 1e-12
@@ -136,12 +137,18 @@ class Judging:
 
     def _learned(self, version: ModelVersion) -> tuple[Dataset, ...]:
         found: dict[str, Dataset] = {}
-        current: ModelVersion | None = version
+        seen = {version.id}
+        waiting = [version]
         for _ in range(_MOST_ANCESTORS):
-            if current is None:
+            if not waiting:
                 break
-            if current.training_run is not None and not claims_privacy(current):
-                snapshot = self._datasets.get(self._dataset_of(current))
+            current = waiting.pop()
+            fitted = current.card.get("ensemble", {}).get("fitted", {}).get("dataset")
+            if fitted is not None or (current.training_run is not None and not claims_privacy(current)):
+                snapshot = self._datasets.get(fitted or self._dataset_of(current))
                 found[snapshot.id] = snapshot
-            current = self._registry.get(current.parent) if current.parent else None
+            for known in learned_through(current):
+                if known not in seen:
+                    seen.add(known)
+                    waiting.append(self._registry.get(known))
         return tuple(found.values())

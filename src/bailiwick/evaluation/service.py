@@ -18,6 +18,7 @@ from bailiwick.evaluation.model import Comparison, Evaluation, Quality, Speed
 from bailiwick.evaluation.quality import measure
 from bailiwick.evaluation.speed import time_model
 from bailiwick.governance.audit import Actor, AuditTrail
+from bailiwick.models.ensemble.spec import NAME as ENSEMBLE
 from bailiwick.models.ports import FittedModel
 from bailiwick.registry.model import ModelVersion
 from bailiwick.registry.service import RegistryService
@@ -88,6 +89,7 @@ class EvaluationService:
         metrics["size_bytes"] = float(version.artefact_bytes)
         metrics["excluded_examples"] = float(excluded)
         metrics.update(self._losses(version, model))
+        metrics.update(self._losses_of_ensemble(version, model, snapshot))
         now = self._clock.now()
         made = Evaluation(
             id=new_id("evaluation", now),
@@ -192,6 +194,19 @@ class EvaluationService:
                 remedy="evaluate on the data set that the version was trained on, or on fresh rows",
             )
         return kept, excluded
+
+    def _losses_of_ensemble(self, version: ModelVersion, model: FittedModel, snapshot: Dataset) -> dict[str, float]:
+        """On the rows that its members learned from, and on those that it was, or could have been, fitted on."""
+        if version.family != ENSEMBLE:
+            return {}
+        at = {label: position for position, label in enumerate(model.card.labels)}
+        losses = {}
+        for name, split in (("training_loss", Split.TRAIN), ("validation_loss", Split.VALIDATION)):
+            rows = self._datasets.rows(snapshot.id, split, version.domain)
+            if rows:
+                truth = np.array([at.get(row.label, -1) for row in rows])
+                losses[name] = log_loss(model.predict([row.text for row in rows]), truth)
+        return losses
 
     def _losses(self, version: ModelVersion, model: FittedModel) -> dict[str, float]:
         if version.training_run is None or claims_privacy(version):

@@ -6,7 +6,6 @@ This is the edge where bytes become designs: the shape and the size of everythin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -25,12 +24,10 @@ from bailiwick.experiments.model import (
     MinimumEffect,
     Rule,
 )
+from bailiwick.metrics.better import lower_is_better
 from bailiwick.traffic.model import SLOTS, Arm, Condition, Operator, Scalar
 from bailiwick.traffic.weights import parse_percent
 
-_LOWER_IS_BETTER = re.compile(
-    r"(.*_)?(latency|failed|failures?|errors?|error_rate|cost|timeouts?|loss|refused|tokens)(_.*)?"
-)
 _WORD = r"^[^\x00-\x1f\x7f]+$"
 NAME = r"^[A-Za-z][A-Za-z0-9._-]{0,63}$"
 ID = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
@@ -280,7 +277,7 @@ def usual_direction(metric: str) -> Direction:
     >>> usual_direction("latency_ms").value, usual_direction("correct").value
     ('lower', 'higher')
     """
-    return Direction.LOWER if _LOWER_IS_BETTER.fullmatch(metric) else Direction.HIGHER
+    return Direction.LOWER if lower_is_better(metric) else Direction.HIGHER
 
 
 def equal_weights(arms: list[str]) -> dict[str, int]:

@@ -18,6 +18,7 @@ from bailiwick.gateway.participants import Participant
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
 from bailiwick.gateway.targets import Target, targets
+from bailiwick.models.ensemble.selection import NO_LIMITS, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Asked:
         unit: who asked; empty where nobody is known.
         ends_s: when the client has waited long enough, by `time.perf_counter`; None: it does not say.
         meter: what is measured on the way.
+        limits: on cost and latency, for ensembles that choose.
         wishes: what the request says of kept answers.
     """
 
@@ -38,6 +40,7 @@ class Asked:
     unit: str = ""
     ends_s: float | None = None
     meter: Meter = field(default_factory=Meter)
+    limits: Limits = NO_LIMITS
     wishes: Wishes = NO_WISHES
 
 
@@ -203,4 +206,4 @@ def call_of(asked: Asked, target: Target) -> Call:
     deadline_s = domain.backend.timeout_s
     if asked.ends_s is not None:
         deadline_s = min(deadline_s, max(0.0, asked.ends_s - time.perf_counter()))
-    return Call(asked.request.operation, body, asked.request_id, deadline_s)
+    return Call(asked.request.operation, body, asked.request_id, deadline_s, limits=asked.limits)

@@ -37,8 +37,9 @@ from bailiwick.gateway.asgi import (
 from bailiwick.gateway.cached import cache_headers
 from bailiwick.gateway.evaluations import FLAGS, Evaluations
 from bailiwick.gateway.faults import error_body, retry_headers, status_of
+from bailiwick.gateway.limits import limits_of
 from bailiwick.gateway.listing import MODEL, Listing, send_error
-from bailiwick.gateway.model import Finished, Meter, ModelRequest, ShadowBackend
+from bailiwick.gateway.model import FeedbackRequest, Finished, Meter, ModelRequest, ShadowBackend
 from bailiwick.gateway.participants import Asker
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
@@ -49,6 +50,7 @@ from bailiwick.gateway.targets import Target
 from bailiwick.gateway.telemetry import Telemetry, gauge
 from bailiwick.governance.access.table import AdmittedKey
 from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, render
+from bailiwick.models.ensemble.selection import NO_LIMITS
 from bailiwick.traffic.model import Assignment
 
 DEFAULT_MAX_BODY_BYTES = 4 << 20
@@ -70,6 +72,7 @@ class Gateway:
         more_families: what else ``/metrics`` shows.
         upstreams: what ``/v1/backends`` shows: each replica of each upstream.
         observers: told of every finished request for a model; they must not wait.
+        on_feedback: told of feedback once it is stored.
         cache: for the domains that keep answers.
         door: lets requests in; None: everybody, but with what looks like one of our keys.
     """
@@ -84,6 +87,7 @@ class Gateway:
         more_families: Callable[[], Sequence[Family]] = tuple,
         upstreams: Callable[[], list[dict[str, Any]]] = list,
         observers: Sequence[Callable[[Finished], None]] = (),
+        on_feedback: Callable[[FeedbackRequest], None] | None = None,
         cache: AnswerCache | None = None,
         door: Door | None = None,
     ) -> None:
@@ -93,6 +97,7 @@ class Gateway:
         self._recorder = recorder
         self._max_body_bytes = max_body_bytes
         self._more_families = more_families
+        self._on_feedback = on_feedback
         self.telemetry = Telemetry()
         self.shadows = Shadows(recorder)
         self.draining = False
@@ -174,6 +179,8 @@ class Gateway:
         asked = await self._answering.ask(request, snapshot, exchange.request_id, unit, asker)
         if (timeout_s := timeout_of(exchange.headers)) is not None:
             asked = replace(asked, ends_s=exchange.started + timeout_s)
+        if (limits := limits_of(exchange.headers)) is not NO_LIMITS:
+            asked = replace(asked, limits=limits)
         if any(target.served.caching is not None for target in asked.targets):
             asked = replace(asked, wishes=wishes_of(exchange.headers, "" if unit == exchange.request_id else unit))
         if exchange.key is not None or snapshot.access.domains:
@@ -224,6 +231,8 @@ class Gateway:
         except BailiwickError as error:
             await send_error(send, error)
             return
+        if self._on_feedback is not None:
+            self._on_feedback(asked)
         await send_json(send, 201, {"object": "feedback", **asdict(stored)})
 
     async def _health(self, _scope: Scope, _receive: Receive, send: Send) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from sqlalchemy.exc import SQLAlchemyError
 from threadpoolctl import threadpool_limits
 
+from bailiwick.backends.ensemble.board import Board
 from bailiwick.backends.pool import UpstreamPool
 from bailiwick.caching.answers import AnswerCache
 from bailiwick.caching.redis import RedisAnswers
@@ -21,6 +22,7 @@ from bailiwick.gateway.admission.meter import UsageMeter
 from bailiwick.gateway.admission.shared import SharedLimits
 from bailiwick.gateway.app import Gateway
 from bailiwick.gateway.deciding import DecisionObserver
+from bailiwick.gateway.ensembles import members_document, members_families, told
 from bailiwick.gateway.keeping import KeptSnapshots
 from bailiwick.gateway.model import Snapshot
 from bailiwick.gateway.pins import Pins
@@ -41,7 +43,8 @@ class RunningGateway:
         self._pool = UpstreamPool(platform.settings.upstream_client, proxy=proxy.get_secret_value() if proxy else None)
         self._loop: asyncio.AbstractEventLoop | None = None
         settings = platform.settings
-        compiler = Compiler(sources, self._pool, os.environ, platform.clock)
+        board = Board(platform.metrics.record)
+        compiler = Compiler(sources, self._pool, os.environ, platform.clock, board)
         self._kept = kept = KeptSnapshots(
             platform.settings.home / "gateway" / "last-snapshot",
             sources,
@@ -74,10 +77,12 @@ class RunningGateway:
             more_families=lambda: [
                 *platform.gauges(),
                 *upstream_families(self._pool),
+                *members_families(board),
                 *platform.routing_log.families(),
             ],
-            upstreams=lambda: upstreams_document(self._pool),
             cache=self._cache,
+            upstreams=lambda: [*upstreams_document(self._pool), *members_document(board)],
+            on_feedback=told(board),
             observers=[*self._observers, DecisionObserver(platform.routing_log, platform.clock)],
             door=self._door,
         )

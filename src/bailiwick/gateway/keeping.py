@@ -13,6 +13,7 @@ from bailiwick.detection.detector import Detector
 from bailiwick.domains.catalogue import Catalogue, build_catalogue
 from bailiwick.domains.model import CatalogueState, DomainSet
 from bailiwick.errors import BailiwickError, NotFound
+from bailiwick.gateway.ensembles import versions_behind
 from bailiwick.gateway.kept_file import KeptInputs, pack, revision_of, unpack
 from bailiwick.gateway.model import Revision, Snapshot
 from bailiwick.gateway.ports import Sources
@@ -98,6 +99,7 @@ class RememberingSources:
         placed: PlacedExperiments = self._given["experiments"]
         named = {name for served in snapshot.served.values() for name in (*served.backends, *served.arm_backends)}
         named |= {served.shadow.shadow.version for served in snapshot.served.values() if served.shadow is not None}
+        named |= versions_behind(snapshot.served)
         self._versions = {name: found for name, found in self._versions.items() if name in named}
         document = DomainSet(dict(catalogue.domains), catalogue.default_domain)
         plans = PublishedPlans(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from bailiwick.gateway.limits import MOST
 from bailiwick.gateway.requests import MAX_INPUTS, MAX_MESSAGES, MAX_NAME, MAX_TIMEOUT_MS, MAX_UNIT
+from bailiwick.models.ensemble.selection import MAX_COST, MAX_LATENCY
 
 Document = dict[str, Any]
 
 _TAG = "gateway"
+_LIMIT: Document = {"type": "number", "minimum": 0, "maximum": MOST}
 
 
 def gateway_document() -> Document:
@@ -64,6 +67,8 @@ def _model_call(name: str, summary: str, body: str, *, stream: bool = True) -> D
             "how long the client waits",
             {"type": "integer", "minimum": 1, "maximum": MAX_TIMEOUT_MS},
         ),
+        _header(MAX_COST, "what the answer may cost, where an ensemble selects", _LIMIT),
+        _header(MAX_LATENCY, "how slow a member may usually be, where an ensemble selects", _LIMIT),
     ]
     return {"post": operation}
 

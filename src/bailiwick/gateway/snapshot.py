@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from bailiwick.backends.ensemble.backend import EnsembleBackend
+from bailiwick.backends.ensemble.board import Board
 from bailiwick.backends.local import LocalBackend
 from bailiwick.backends.openai_http import OpenAiHttpBackend
 from bailiwick.backends.pool import UpstreamPool
@@ -13,11 +15,14 @@ from bailiwick.clock import Clock
 from bailiwick.domains.catalogue import Catalogue
 from bailiwick.domains.model import Domain
 from bailiwick.errors import BailiwickError, Conflict, InvalidInput, NotFound, Unavailable
+from bailiwick.gateway.ensembles import Binder
 from bailiwick.gateway.model import Revision, Served, ShadowBackend, Snapshot
 from bailiwick.gateway.parameters import check_arm
 from bailiwick.gateway.ports import Sources
 from bailiwick.gateway.similar import with_caching
 from bailiwick.governance.access.table import AccessTable, compile_access
+from bailiwick.models.ensemble.fitted import EnsembleModel
+from bailiwick.models.ensemble.spec import NAME as ENSEMBLE
 from bailiwick.routing.model import RoutingTable
 from bailiwick.routing.ports import DomainDetector
 from bailiwick.routing.runtime import Router
@@ -36,17 +41,29 @@ class Compiler:
         pool: connections of upstream backends.
         environment: API keys.
         clock: for ``built_at`` and answers.
+        board: how the members of ensembles stand.
     """
 
-    def __init__(self, sources: Sources, pool: UpstreamPool, environment: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        pool: UpstreamPool,
+        environment: Mapping[str, str],
+        clock: Clock,
+        board: Board | None = None,
+    ) -> None:
         self._sources = sources
         self._pool = pool
         self._environment = environment
         self._clock = clock
+        self._board = board or Board()
+        self._binder = Binder(self._board, self._loaded)
 
     def over(self, sources: Sources) -> Compiler:
         """The same compiler over other sources."""
-        return Compiler(sources, self._pool, self._environment, self._clock)
+        made = Compiler(sources, self._pool, self._environment, self._clock, self._board)
+        made._binder = self._binder.over(made._loaded)
+        return made
 
     def compile(self, previous: Snapshot | None) -> Snapshot:
         """The newest snapshot. What cannot be loaded is named in ``problems`` and leaves the other domains alone.
@@ -69,6 +86,7 @@ class Compiler:
             )
             for name, domain in catalogue.domains.items()
         }
+        served, ensemble_problems = self._binder.bind(served)
         served = {
             name: with_caching(entry, before.get(name), revision, self._sources) for name, entry in served.items()
         }
@@ -81,6 +99,7 @@ class Compiler:
         problems = tuple(f"{name}: {entry.problem}" for name, entry in served.items() if entry.problem)
         problems += tuple(f"{name}: {problem}" for name, entry in served.items() for problem in entry.problems)
         problems += tuple(f"{name}: {entry.shadow_problem}" for name, entry in served.items() if entry.shadow_problem)
+        problems += ensemble_problems
         problems += tuple(f"{name}: {entry.caching_problem}" for name, entry in served.items() if entry.caching_problem)
         flags = {flag: name for name, entry in served.items() for flag in entry.experiments.experiments}
         return Snapshot(
@@ -99,10 +118,16 @@ class Compiler:
     def pinned(self, domain: Domain, version: str) -> Backend:
         """A backend for one version, whether or not it is in a plan.
 
+        An ensemble gets the members that are served when it is asked for first; it keeps them.
+
         Raises:
             NotFound: the domain has no such version.
             Unavailable: its artefact is missing or damaged.
         """
+        return self._binder.alone(self._loaded(domain, version))
+
+    def _loaded(self, domain: Domain, version: str) -> Backend:
+        """See `pinned`; an ensemble has no members yet."""
         registered = self._sources.version(version)
         if registered.domain != domain.id:
             raise NotFound(f"{version!r} is a version of {registered.domain!r}", what="model", requested=version)
@@ -184,7 +209,7 @@ class Compiler:
                 for arm in plan.arms:
                     check_arm(arm.parameters, domain.generation, domain=domain.id)
                     if arm.version is not None:
-                        known[arm.version] = known.get(arm.version) or self.pinned(domain, arm.version)
+                        known[arm.version] = known.get(arm.version) or self._loaded(domain, arm.version)
             except (NotFound, InvalidInput, Unavailable) as error:
                 problems.append(f"the experiment {plan.experiment!r} is left out: {error}")
             else:
@@ -204,7 +229,7 @@ class Compiler:
                 known[before.shadow.shadow.version] = before.shadow.backend
             known = {**before.backends, **known}
         try:
-            backend = known.get(shadow.version) or self.pinned(served.domain, shadow.version)
+            backend = known.get(shadow.version) or self._loaded(served.domain, shadow.version)
         except (NotFound, Unavailable) as error:
             return replace(served, shadow_problem=f"the shadow {shadow.version!r} is left out: {error}")
         return replace(served, shadow=ShadowBackend(shadow, backend))
@@ -212,6 +237,8 @@ class Compiler:
     def _backend(self, domain: Domain, version: str) -> Backend:
         if domain.backend.kind == "local":
             model = self._sources.model(version)
+            if isinstance(model, EnsembleModel):
+                return self._ensemble(domain, version, model)
             identity = self._sources.version(version).artefact_sha256 or ""
             return LocalBackend(
                 model,
@@ -221,5 +248,13 @@ class Compiler:
                 identity=identity,
                 batching=domain.batching,
             )
-        card = self._sources.version(version).card
-        return OpenAiHttpBackend(domain, self._pool, self._environment, model=card.get("model"))
+        registered = self._sources.version(version)
+        if registered.family == ENSEMBLE:
+            found = self._sources.model(version)
+            assert isinstance(found, EnsembleModel)
+            return self._ensemble(domain, version, found)
+        return OpenAiHttpBackend(domain, self._pool, self._environment, model=registered.card.get("model"))
+
+    def _ensemble(self, domain: Domain, version: str, model: EnsembleModel) -> EnsembleBackend:
+        """Without members: it gets them once everything else is there."""
+        return EnsembleBackend(model, domain=domain.id, version=version, clock=self._clock, board=self._board)

@@ -18,8 +18,6 @@ from bailiwick.metrics.rollup import Rollup
 LEAST_OBSERVATIONS = 30
 """With fewer, the mean of a skewed metric is not near enough to normal."""
 
-_LOWER_IS_BETTER = ("failed", "latency_ms", "time_to_first_token_ms", "cost", "tokens")
-
 
 class Verdict(Enum):
     """Of a first against a second."""
@@ -65,15 +63,6 @@ class Ranked:
     low: float | None
     high: float | None
     p95: float
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether small values of a metric are good; false for names that are not known.
-
-    >>> lower_is_better("latency_ms"), lower_is_better("correct")
-    (True, False)
-    """
-    return metric in _LOWER_IS_BETTER
 
 
 def compare(first: Rollup, second: Rollup, *, level: float = 0.95) -> Comparison:

@@ -24,7 +24,7 @@ def marks(row: Row) -> list[Mark]:
 def learned_marks(
     datasets: DatasetService, registry: RegistryService, version: ModelVersion, *, with_validation: bool
 ) -> set[Mark]:
-    """Marks of every row that the version and its ancestors learned from.
+    """Marks of every row that the version, its ancestors and, of an ensemble, its members learned from.
 
     Args:
         datasets: keeps the rows.
@@ -33,15 +33,26 @@ def learned_marks(
         with_validation: count rows that only chose and calibrated, too. A version that refits learned from them anyway.
     """
     found: set[Mark] = set()
-    current: ModelVersion | None = version
+    seen = {version.id}
+    waiting: list[ModelVersion] = [version]
     for _ in range(_MOST_ANCESTORS):
-        if current is None:
+        if not waiting:
             break
+        current = waiting.pop()
         if current.dataset_sha256:
             refitted = bool(current.card.get("settings", {}).get("refit"))
             learned = {Split.TRAIN, Split.VALIDATION} if with_validation or refitted else {Split.TRAIN}
             for row in datasets.rows_of_snapshot(current.dataset_sha256, domain=current.domain):
                 if row.split in learned:
                     found.update(marks(row))
-        current = registry.get(current.parent) if current.parent else None
+        for known in learned_through(current):
+            if known not in seen:
+                seen.add(known)
+                waiting.append(registry.get(known))
     return found
+
+
+def learned_through(version: ModelVersion) -> list[str]:
+    """The versions whose learning a version carries on: the one that it was fine-tuned from, an ensemble's members."""
+    members = version.card.get("ensemble", {}).get("versions", ())
+    return [*([version.parent] if version.parent else []), *members]

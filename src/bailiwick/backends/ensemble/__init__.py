@@ -1,0 +1,1 @@
+"""Several backends that answer as one."""
