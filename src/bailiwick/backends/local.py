@@ -6,6 +6,7 @@ A classifier's answer is its most likely label; asked for JSON, the label with i
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -28,7 +29,6 @@ INLINE_CHARACTERS = 4_000
 """Up to here predicting on the event loop costs less than handing over to a thread would delay others."""
 
 _RANKED = 20
-_PATIENCE_S = 30.0
 
 
 class LocalBackend:
@@ -69,7 +69,7 @@ class LocalBackend:
 
     async def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Of each label for each text; see `Classifying.probabilities`."""
-        return await self._predict(texts)
+        return await self._predict(texts, math.inf)
 
     async def answer(self, call: Call) -> dict[str, Any]:
         """The whole answer; see `Backend.answer`."""
@@ -178,7 +178,7 @@ class LocalBackend:
             for row, columns in zip(probabilities, order.tolist(), strict=True)
         ]
 
-    async def _predict(self, texts: Sequence[str], within_s: float = _PATIENCE_S) -> NDArray[np.float64]:
+    async def _predict(self, texts: Sequence[str], within_s: float) -> NDArray[np.float64]:
         characters = sum(map(len, texts))
         if characters <= INLINE_CHARACTERS:
             if self.batcher is not None:

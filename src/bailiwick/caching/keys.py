@@ -1,7 +1,7 @@
 """Which requests get the same answer: the key of an answer, and what must not be kept. Pure.
 
 Two requests share a key only where domain, version, the model's content, every arm, the scope, the operation, the shape
-of the answer (whole or streamed) and the canonical body agree.
+of the answer (whole or streamed), limits on cost and latency, and the canonical body agree.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bailiwick.caching.lexical import gate_of
 from bailiwick.caching.model import Asking
 from bailiwick.caching.neighbours import Question
 from bailiwick.caching.similarity import LONGEST
+from bailiwick.models.ensemble.selection import NO_LIMITS
 
 LEFT_OUT = frozenset({"model", "stream", "user", "safety_identifier", "prompt_cache_key", "metadata", "store"})
 """Fields that say who asks, how the answer travels, or how it is filed; none of them changes what it says.
@@ -56,6 +57,7 @@ def key_of(asking: Asking) -> bytes | None:
         owner,
         asking.call.operation.value.encode(),
         shape,
+        b"" if asking.call.limits is NO_LIMITS else repr(asking.call.limits).encode(),
         body,
     )
 

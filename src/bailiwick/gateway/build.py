@@ -80,9 +80,9 @@ class RunningGateway:
                 *members_families(board),
                 *platform.routing_log.families(),
             ],
-            cache=self._cache,
             upstreams=lambda: [*upstreams_document(self._pool), *members_document(board)],
             on_feedback=told(board),
+            cache=self._cache,
             observers=[*self._observers, DecisionObserver(platform.routing_log, platform.clock)],
             door=self._door,
         )

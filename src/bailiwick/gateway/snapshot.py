@@ -237,9 +237,9 @@ class Compiler:
     def _backend(self, domain: Domain, version: str) -> Backend:
         if domain.backend.kind == "local":
             model = self._sources.model(version)
-            if isinstance(model, EnsembleModel):
-                return self._ensemble(domain, version, model)
             identity = self._sources.version(version).artefact_sha256 or ""
+            if isinstance(model, EnsembleModel):
+                return self._ensemble(domain, version, model, identity)
             return LocalBackend(
                 model,
                 domain=domain.id,
@@ -252,9 +252,11 @@ class Compiler:
         if registered.family == ENSEMBLE:
             found = self._sources.model(version)
             assert isinstance(found, EnsembleModel)
-            return self._ensemble(domain, version, found)
+            return self._ensemble(domain, version, found, registered.artefact_sha256 or "")
         return OpenAiHttpBackend(domain, self._pool, self._environment, model=registered.card.get("model"))
 
-    def _ensemble(self, domain: Domain, version: str, model: EnsembleModel) -> EnsembleBackend:
+    def _ensemble(self, domain: Domain, version: str, model: EnsembleModel, identity: str) -> EnsembleBackend:
         """Without members: it gets them once everything else is there."""
-        return EnsembleBackend(model, domain=domain.id, version=version, clock=self._clock, board=self._board)
+        return EnsembleBackend(
+            model, domain=domain.id, version=version, clock=self._clock, board=self._board, identity=identity
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -175,14 +175,19 @@ class RoutingService:
         """What routing did in a span; the span of the same length before it is the reference of drift.
 
         Raises:
-            InvalidInput: ``since`` is not before ``until``.
+            InvalidInput: ``since`` is not before ``until``, or there is no calendar for the span before it.
         """
+        try:
+            since, until = since.astimezone(UTC), until.astimezone(UTC)
+            before = since - max(until - since, timedelta(0))
+        except OverflowError as error:
+            raise InvalidInput("the span reaches beyond the calendar", what="since", where=str(since)) from error
         if since >= until:
             raise InvalidInput(f"since ({since.isoformat()}) is not before until ({until.isoformat()})", what="since")
         with self._database.read() as connection:
             knobs = self._policy(connection)[1].knobs
             entries = store.entries(connection, since, until, _MOST_ANALYSED)
-            reference = store.counts_by_detected(connection, since - (until - since), since)
+            reference = store.counts_by_detected(connection, before, since)
             current = store.counts_by_detected(connection, since, until)
         return RoutingAnalytics(
             since,

@@ -90,6 +90,8 @@ def test_explain__nobody_can_answer__says_so_and_why(tmp_path: Path) -> None:
         ("POST", "/v1/routing/explain", {"text": "x", "model": "nowhere"}, 404),
         ("GET", "/v1/routing/decisions/unknown", None, 404),
         ("GET", "/v1/routing/revisions/7", None, 404),
+        ("GET", "/v1/routing/analytics?since=0001-01-01T00:00:00Z&until=2026-01-01T00:00:00Z", None, 422),
+        ("GET", "/v1/routing/analytics?since=0001-01-01T00:00:00%2B05:00&until=2026-01-01T00:00:00Z", None, 422),
         ("GET", "/v1/routing/analytics?since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", None, 422),
     ],
 )

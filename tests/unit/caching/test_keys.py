@@ -13,6 +13,7 @@ from bailiwick.caching.model import Asking, Wishes
 from bailiwick.caching.wishes import wishes_of
 from bailiwick.domains.cache import AnswerCaching
 from bailiwick.domains.model import Backend, Domain, Example
+from bailiwick.models.ensemble.selection import Limits
 
 UPSTREAM = Counting()
 LOCAL = Counting(in_process=True)
@@ -46,6 +47,13 @@ def test_key__field_that_says_nothing_of_the_answer__is_left_out(field: str) -> 
 def test_key__anything_that_may_change_the_answer__makes_another(change: dict[str, Any]) -> None:
     first, second = key_of(made()), key_of(made(**change))
     assert first is not None and second is not None and first != second
+
+
+def test_key__limits_of_the_request__make_another() -> None:
+    base = made()
+    limited = replace(base, call=replace(base.call, limits=Limits(max_cost=1.0)))
+    assert key_of(limited) not in (None, key_of(base))
+    assert key_of(limited) == key_of(replace(base, call=replace(base.call, limits=Limits(max_cost=1.0))))
 
 
 def test_key__order_of_fields__does_not_matter() -> None:

@@ -287,3 +287,14 @@ def test_limits_of__no_number__refused(given: bytes) -> None:
 
 def test_told__feedback_on_something_else__nothing() -> None:
     told(Board())(FeedbackRequest("r1", value=1.0))
+
+
+def test_identity__what_a_followed_member_serves__is_part_of_it() -> None:
+    fleet = Fleet()
+    fleet.ensemble("cards-e1", "cards@cards-v1", "loans")
+    first = fleet.compiler.compile(None)
+    assert bound(fleet.compiler.compile(first), "cards").identity == bound(first, "cards").identity != ""
+    fleet.models["loans-v2"] = Fixed(a=0.1, b=0.9)
+    fleet.held["loans"] = whole("loans", "loans-v2", "s")
+    fleet.changed()
+    assert bound(fleet.compiler.compile(first), "cards").identity not in ("", bound(first, "cards").identity)

@@ -33,6 +33,7 @@ class EnsembleBackend:
         domain, version: what answers name as ``model``: ``domain@version``.
         clock: for ``created``.
         board: how its members stand.
+        identity: digest of what it is; empty: unknown, and its answers are not kept.
         members: that can be asked; none until it is bound to what else is served.
         judge: of ``best-of``.
     """
@@ -45,6 +46,7 @@ class EnsembleBackend:
         version: str,
         clock: Clock,
         board: Board,
+        identity: str = "",
         members: Sequence[Member] = (),
         judge: Member | None = None,
     ) -> None:
@@ -56,9 +58,11 @@ class EnsembleBackend:
         self._name = f"{domain}@{version}"
         self._clock = clock
         self._board = board
+        self._own_identity = identity
         self._labels = labels.labels_of(self.members, model.spec.labels)
         asked = [*self.members, *([judge] if judge else [])]
         self._in_process = all(member.backend.in_process for member in asked)
+        self.identity = _identity(identity, asked)
 
     @property
     def name(self) -> str:
@@ -78,6 +82,7 @@ class EnsembleBackend:
             version=self.version,
             clock=self._clock,
             board=self._board,
+            identity=self._own_identity,
             members=members,
             judge=judge,
         )
@@ -161,6 +166,13 @@ class _Speaker:
     def familiarity(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Nothing is said of it."""
         return np.ones(len(texts))
+
+
+def _identity(own: str, asked: Sequence[Member]) -> str:
+    """What the answers come from: the ensemble and whoever it asks now; empty where one of them is unknown."""
+    members = [(member.name, str(getattr(member.backend, "identity", ""))) for member in asked]
+    known = own and all(identity for _, identity in members)
+    return "\n".join([own, *(f"{name} {identity}" for name, identity in members)]) if known else ""
 
 
 def _agreed(turn: Round, decided: Decided) -> list[Part]:

@@ -329,3 +329,7 @@ def test_answer__members_are_missing_here__503_instead_of_a_lesser_quorum() -> N
     backend = ensemble(Strategy.VOTE, inside(a=1.0, b=0.0), inside(a=1.0, b=0.0), quorum=2)
     with pytest.raises(Exception, match="1 of the 2 members"):
         answered(backend.bound(backend.members[:1], None))
+
+
+def test_identity__a_member_that_says_nothing_of_itself__answers_are_not_kept() -> None:
+    assert ensemble(Strategy.VOTE, inside(a=1.0), quorum=1).identity == ""
