@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import socket
 import time
@@ -105,7 +104,7 @@ def sockets(server: ServerProcess) -> int:
     found = 0
     for each in Path(f"/proc/{server.process.pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            found += os.readlink(each).startswith("socket:")
+            found += str(each.readlink()).startswith("socket:")
     return found
 
 
