@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     )
     routing_algorithm: Literal["thompson", "linucb"] = Field("thompson", description="how routing chooses and explores")
     routing_metric: str = Field(
-        "correct", min_length=1, max_length=200, description="feedback that routing learns from"
+        "correct", pattern=r"^[^\x00-\x1f]{1,200}$", description="feedback that routing learns from"
     )
     routing_candidates: int = Field(3, ge=1, le=5, description="domains of the detection's ranking that are considered")
     routing_margin: float = Field(0.3, ge=0, le=1, description="reward that a candidate may be expected to lack")

@@ -185,6 +185,29 @@ def test_failed_answer__is_learned_from_without_feedback(house: House) -> None:
     assert [(each.metric, each.value) for each in house.routing.judged()] == [("failed", 0.0)] * 3
 
 
+def test_failed_answers__nobody_judges_the_others__nothing_is_learned_of_them(house: House) -> None:
+    house.serve(3, status=502)
+    served = house.serve(20)
+    assert house.routing.judged() == []
+    for each in served:
+        house.judge(each, 1.0)
+    house.routing.set_mode(Mode.ON, ADA)
+    house.routing.step()
+    assert sorted(each.metric for each in house.routing.judged()) == ["correct"] * 20 + ["failed"] * 3
+
+
+def test_fallback_answers__what_is_said_of_it_counts_for_the_choice(house: House) -> None:
+    (served,) = house.serve(1)
+    house.routing.write([replace(served, request_id="other", answered="misc")])
+    house.metrics.feedback("other", value=1.0)
+    house.metrics.feedback(served.request_id, metric=DOMAIN_METRIC, label="misc")
+    house.routing.set_mode(Mode.ON, ADA)
+    assert house.routing.step().judgements == 2
+    found = {each.request_id: (each.domain, each.value) for each in house.routing.judged()}
+    chosen = served.decision.domain
+    assert found == {"other": (chosen, 1.0), served.request_id: (chosen, 0.0)}
+
+
 def test_log__same_request_twice__the_first_stays(house: House) -> None:
     house.routing.set_mode(Mode.ON, ADA)
     served = house.serve(1)
@@ -251,6 +274,8 @@ def test_apply__knobs_by_hand__the_learner_goes_on_with_them(house: House) -> No
 def test_apply__unknown_domain__refused(house: House) -> None:
     with pytest.raises(InvalidInput, match="nowhere"):
         house.routing.apply(Knobs(alternatives={"cards": ("nowhere",)}), ADA)
+    with pytest.raises(InvalidInput, match="nowhere"):
+        house.routing.evaluate(Knobs(weights={"cards": {"nowhere": 1.0}}))
     assert TABLE.known == NAMES
 
 

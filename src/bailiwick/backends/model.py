@@ -21,10 +21,16 @@ class Operation(StrEnum):
 
 @dataclass(slots=True)
 class Usage:
-    """The tokens of one call, as the model counts them; None where it does not say."""
+    """The tokens of one call, as the model counts them; None where it does not say.
+
+    Args:
+        passing: the answer is what could be had at this moment, such as an ensemble's without a member that failed:
+            it is good enough to be given, not to be kept.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    passing: bool = field(default=False, repr=False, compare=False)
 
     def take(self, said: object) -> None:
         """Read an OpenAI usage object, of either interface; what is no whole number from 0 on is left out.

@@ -15,6 +15,7 @@ from datetime import datetime
 from statistics import NormalDist, fmean, stdev
 
 from bailiwick.routing.drift import Drift
+from bailiwick.routing.observed import balanced, independent
 from bailiwick.routing.policy import Knobs
 from bailiwick.routing.rewards import Judged, reward_of
 from bailiwick.statistics.proportions import wilson_interval
@@ -47,6 +48,11 @@ class Entry:
     value: float | None = None
     right_domain: str | None = None
     judged: Judged | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was answered with an error of the server."""
+        return self.status >= 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +122,11 @@ def by_domain(entries: Sequence[Entry], knobs: Knobs) -> tuple[DomainAnalytics, 
     for each in entries:
         chosen[each.domain].append(each)
         detected[each.detected].append(each)
+    answers = [each.value is not None for each in entries if not each.failed]
+    share = fmean(answers) if answers else 1.0
     found = [
-        _domain(domain, own, len(entries), regret(detected.get(domain, ()), knobs)) for domain, own in chosen.items()
+        _domain(domain, own, len(entries), regret(detected.get(domain, ()), knobs, share))
+        for domain, own in chosen.items()
     ]
     return tuple(sorted(found, key=lambda each: (-each.decisions, each.domain)))
 
@@ -131,10 +140,17 @@ def confusion(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
     return {domain: dict(rights.most_common()) for domain, rights in sorted(counts.items())}
 
 
-def regret(entries: Sequence[Entry], knobs: Knobs) -> Regret | None:
-    """Against the best single candidate in hindsight; None where too little was judged or there was no choice."""
-    judged = [each.judged for each in entries if each.judged is not None and not each.follow_up and each.choices > 1]
-    judged.sort(key=lambda each: (each.at, each.request_id))
+def regret(entries: Sequence[Entry], knobs: Knobs, share: float = 1.0) -> Regret | None:
+    """Against the best single candidate in hindsight; None where too little was judged or there was no choice.
+
+    Args:
+        entries: detected as one domain.
+        knobs: of the reward.
+        share: of the answers, how many are judged; see `balanced`.
+    """
+    known = [each.judged for each in entries if each.judged is not None and not each.follow_up and each.choices > 1]
+    known.sort(key=lambda each: (each.at, each.request_id))
+    judged = independent(balanced(known, share))
     choosing, valuing = judged[::2], judged[1::2]
     if len(valuing) < _ENOUGH:
         return None
@@ -164,7 +180,8 @@ def _gains(domain: str, of: Sequence[Judged], modelled_on: Sequence[Judged], kno
 
 
 def _domain(domain: str, own: Sequence[Entry], every: int, lost: Regret | None) -> DomainAnalytics:
-    values = [each.value for each in own if each.value is not None]
+    # an error of the server is no feedback; it has a figure of its own
+    values = [each.value for each in own if each.value is not None and not each.failed]
     latencies = sorted(each.latency_ms for each in own if each.latency_ms is not None)
     low = high = None
     if values and all(value in (0.0, 1.0) for value in values):
@@ -176,7 +193,7 @@ def _domain(domain: str, own: Sequence[Entry], every: int, lost: Regret | None) 
         methods=dict(Counter(each.method for each in own).most_common()),
         confidence=fmean(each.score for each in own),
         explored=sum(each.propensity < 0.5 for each in own) / len(own),
-        failed=sum(each.status >= 500 for each in own) / len(own),
+        failed=sum(each.failed for each in own) / len(own),
         latency_ms=fmean(latencies) if latencies else None,
         latency_p95_ms=latencies[min(len(latencies) - 1, int(0.95 * len(latencies)))] if latencies else None,
         judged=len(values),

@@ -64,6 +64,18 @@ def number_of(document: Mapping[str, Any], field: str, default: float, least: fl
     return value
 
 
+def whole_of(document: Mapping[str, Any], field: str, default: int, least: int, most: int, where: str) -> int:
+    """A whole number within bounds; the default where there is none.
+
+    Raises:
+        InvalidInput: it is none, or out of them.
+    """
+    value = number_of(document, field, default, least, most, where)
+    if value != int(value):
+        raise InvalidInput(f"{field} must be a whole number, got {value!r}", what=field, where=where, requested=value)
+    return int(value)
+
+
 def choice_of(document: Mapping[str, Any], field: str, default: str, allowed: Collection[str], where: str) -> str:
     """One of some texts.
 
@@ -73,7 +85,11 @@ def choice_of(document: Mapping[str, Any], field: str, default: str, allowed: Co
     value = document.get(field, default)
     if not isinstance(value, str) or value not in allowed:
         raise InvalidInput(
-            f"{field} is {str(value)[:100]!r}", what=field, where=where, requested=str(value), allowed=sorted(allowed)
+            f"{field} is {str(value)[:100]!r}",
+            what=field,
+            where=where,
+            requested=str(value)[:100],
+            allowed=sorted(map(str, allowed)),
         )
     return value
 

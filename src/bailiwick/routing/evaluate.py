@@ -1,8 +1,11 @@
 """What a proposed policy would have earned on the decisions that were logged. Pure.
 
 The decisions are cut in two by time. From the earlier part the policy learns, and so does the model of the reward that
-the doubly robust estimate needs; on the later part, which neither has seen, the policy is valued. Follow-ups in a
-conversation are left out of the valuation: they were not drawn on their own.
+the doubly robust estimate needs; on the later part, which neither has seen, the policy is valued. What was not
+drawn on its own is left out of the valuation: follow-ups in a conversation, and what shares its draw with one before.
+
+Assumed, and not to be seen in the log: whether an answer is judged does not hang on how good it was beyond what the
+decision looked at, and the later decisions are like those to come.
 
 Sources: see `bailiwick.statistics.off_policy`.
 """
@@ -22,8 +25,9 @@ from bailiwick.errors import InvalidInput
 from bailiwick.routing.decide import candidates_of, expected_of
 from bailiwick.routing.learn import learn
 from bailiwick.routing.model import Features, RoutingTable
+from bailiwick.routing.observed import independent
 from bailiwick.routing.policy import Algorithm, Knobs, Policy
-from bailiwick.routing.rewards import FAILED, Judged, reward_of
+from bailiwick.routing.rewards import FAILED, Judged, bounds_of, reward_of
 from bailiwick.statistics.off_policy import (
     Interval,
     Logged,
@@ -65,7 +69,7 @@ class PolicyEvaluation:
     Args:
         judged: decisions with a judgement.
         learned_from: the earlier ones.
-        valued_on: the later ones, without follow-ups.
+        valued_on: the later ones, each of a draw of its own.
         logged_value: mean reward of what was done.
         estimates: inverse propensity, self-normalised, doubly robust.
         difference: to what was done; None where nothing can be said.
@@ -115,7 +119,8 @@ def evaluate(
         key=lambda each: (each.at, each.request_id),
     )
     cut = int(len(fitting) * learn_share)
-    before, after = fitting[:cut], [each for each in fitting[cut:] if not each.follow_up]
+    before = fitting[:cut]
+    after = independent(fitting[cut:], before)
     if len(after) < ENOUGH:
         reason = f"{len(after)} judged decisions to value on, {ENOUGH} are needed"
         return PolicyEvaluation(len(fitting), len(before), len(after), math.nan, (), None, 0.0, Verdict.UNKNOWN, reason)
@@ -166,7 +171,7 @@ def _valued(
             for each, aim in zip(after, aims, strict=True)
         ]
     )
-    low, high = min(0.0, float(rewards.min())), max(1.0, float(rewards.max()))
+    low, high = bounds_of(proposed.knobs)
     estimates = (
         inverse_propensity(logged, interval=Interval.BERNSTEIN, bounds=(low, high), level=level),
         self_normalised(logged, level=level),

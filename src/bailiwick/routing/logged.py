@@ -18,7 +18,8 @@ class LoggedDecision:
     """One decided request.
 
     Args:
-        answered: the domain that answered; empty where none did. Where a fallback did, nothing is learned.
+        answered: the domain that answered; empty where none did. A fallback's answer counts for the domain that was
+            chosen: left out, a domain that often fails would look like one that never does.
         status: of HTTP; from 500 on the answer failed, and is worth nothing.
         tokens: of request and answer; None where they were not counted.
     """
@@ -35,7 +36,7 @@ class LoggedDecision:
     def row(self) -> dict[str, Any]:
         """The columns of the log."""
         decision = self.decision
-        failed = self.status >= _SERVER_FAILED and self.answered in ("", decision.domain)
+        failed = self.status >= _SERVER_FAILED
         return {
             "request_id": self.request_id,
             "at": self.at,

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from bailiwick.errors import InvalidInput
-from bailiwick.routing.checks import choice_of, is_name, known_keys, number_of, texts_of
+from bailiwick.routing.checks import choice_of, is_name, known_keys, number_of, texts_of, whole_of
 
 MAX_ALTERNATIVES = 4
 
@@ -143,10 +143,15 @@ def parse_knobs(document: Mapping[str, Any], where: str = "policy") -> Knobs:
         for name, (least, most) in _BOUNDS.items()
     }
     metric = document.get("metric", plain.metric)
-    if not isinstance(metric, str) or not 0 < len(metric) <= 200:
-        raise InvalidInput("metric must be a name", what="metric", where=where)
+    if not isinstance(metric, str) or not 0 < len(metric) <= 200 or not metric.isprintable():
+        raise InvalidInput(
+            f"metric must be the name of feedback, got {str(metric)[:100]!r}",
+            what="metric",
+            where=where,
+            allowed="1 to 200 printable characters",
+        )
     return Knobs(
-        **{**numbers, "candidates": int(numbers["candidates"])},  # type: ignore[arg-type]
+        **{**numbers, "candidates": whole_of(document, "candidates", plain.candidates, 1, 5, where)},  # type: ignore[arg-type]
         algorithm=Algorithm(choice_of(document, "algorithm", plain.algorithm, list(Algorithm), where)),
         metric=metric,
         sticky=Sticky(choice_of(document, "sticky", plain.sticky, list(Sticky), where)),

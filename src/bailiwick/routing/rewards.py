@@ -18,7 +18,7 @@ class Judged:
     """A logged decision with what became of it.
 
     Args:
-        domain: that was chosen, and answered.
+        domain: that was chosen; where it failed and a fallback answered, the judgement is of what choosing it brought.
         propensity: with which it was chosen.
         metric: of the judgement.
         value: of it; cut to 0 to 1 where it is used.
@@ -26,6 +26,7 @@ class Judged:
         tokens: of request and answer together; None where they were not counted.
         follow_up: a later turn: not independent of the first.
         mode: in which it was made; in ``shadow`` nothing was explored.
+        draw: that chose; decisions that share it were not drawn on their own. None: a draw of its own.
     """
 
     request_id: str
@@ -41,6 +42,7 @@ class Judged:
     tokens: int | None = None
     follow_up: bool = False
     mode: Mode = Mode.ON
+    draw: float | None = None
 
     @property
     def probabilities(self) -> Mapping[str, float]:
@@ -63,3 +65,12 @@ def reward_of(judged: Judged, knobs: Knobs) -> float:
     if judged.tokens is not None:
         reward -= knobs.cost_weight * judged.tokens / 1000
     return max(-1.0, reward)
+
+
+def bounds_of(knobs: Knobs) -> tuple[float, float]:
+    """The least and the most that a decision can be worth; not what was seen, which is no bound.
+
+    >>> bounds_of(Knobs()), bounds_of(Knobs(cost_weight=0.1))
+    ((0.0, 1.0), (-1.0, 1.0))
+    """
+    return (-1.0 if knobs.latency_weight or knobs.cost_weight else 0.0), 1.0

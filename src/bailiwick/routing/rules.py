@@ -6,6 +6,7 @@ whose name comes first. All words of all rules are looked for in one pass; patte
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import ahocorasick
 
 from bailiwick.detection.words import matchable, phrases
 from bailiwick.errors import InvalidInput
-from bailiwick.routing.checks import known_keys, name_of, number_of, texts_of
+from bailiwick.routing.checks import known_keys, name_of, texts_of, whole_of
 from bailiwick.routing.linear_regex import LinearPattern
 from bailiwick.traffic.conditions import Attributes, Check, compile_condition
 from bailiwick.traffic.model import Condition, Operator
@@ -171,7 +172,7 @@ def _rule(document: Any, where: str) -> Rule:
     rule = Rule(
         name=name_of(document, "name", where),
         domain=name_of(document, "domain", where),
-        priority=int(number_of(document, "priority", 0, -1_000_000, 1_000_000, where)),
+        priority=whole_of(document, "priority", 0, -1_000_000, 1_000_000, where),
         keywords=texts_of(document, "keywords", MAX_WORDS, where),
         pattern=document.get("pattern"),
         conditions=tuple(_condition(each, where) for each in _conditions(document, where)),
@@ -209,8 +210,11 @@ def _condition(document: Any, where: str) -> Condition:
             f"{operator!r} is no operator", what="operator", where=where, requested=str(operator), allowed=operators
         )
     values = document.get("values", [])
-    if not isinstance(values, list) or not all(isinstance(each, str | int | float) for each in values):
-        raise InvalidInput("values must be a list of texts or numbers", what="values", where=where)
+    finite = isinstance(values, list) and all(
+        isinstance(each, str | int) or (isinstance(each, float) and math.isfinite(each)) for each in values
+    )
+    if not finite:
+        raise InvalidInput("values must be a list of texts or finite numbers", what="values", where=where)
     attribute = document.get("attribute")
     if not isinstance(attribute, str) or not 0 < len(attribute) <= 200:
         raise InvalidInput("a condition must name an attribute", what="attribute", where=where)

@@ -77,13 +77,18 @@ def _may_ask(question: Question, domain: str) -> bool:
 
 
 def _allowed(candidates: tuple[Candidate, ...], question: Question) -> tuple[Candidate, ...]:
-    """Those that may be asked for this request, with probabilities that sum to 1."""
+    """Those that may be asked for this request, with probabilities that sum to 1; empty where none may.
+
+    Where all that may be asked had no probability, the one of which most is expected gets all of it.
+    """
     if question.may_ask is None:
         return candidates
     kept = [each for each in candidates if question.may_ask(each.domain)]
+    if not kept or len(kept) == len(candidates):
+        return tuple(kept)
     total = sum(each.probability for each in kept)
-    if len(kept) == len(candidates) or not total:
-        return candidates if kept else ()
+    if not total:
+        return (replace(max(kept, key=lambda each: each.expected), probability=1.0),)
     return tuple(replace(each, probability=each.probability / total) for each in kept)
 
 
@@ -180,10 +185,9 @@ class Router:
             return replace(base, decision=decision)
         others = tuple(pair for pair in detection.ranking if pair[0] != decision.domain)
         chosen = next(each for each in decision.candidates if each.domain == decision.domain)
-        reason = (
-            f"drawn with {chosen.probability:.2f}; {chosen.expected:.2f} is expected of it,"
-            f" of {base.domain!r} {decision.candidates[0].expected:.2f}"
-        )
+        reason = f"drawn with {chosen.probability:.2f}; {chosen.expected:.2f} is expected of it"
+        usual = next((each for each in decision.candidates if each.domain == base.domain), None)
+        reason += f", of {base.domain!r} {usual.expected:.2f}" if usual else f"; {base.domain!r} may not be asked"
         return Route(decision.domain, chosen.prior, RouteMethod.LEARNED, others, reason, decision)
 
     def decided(self, question: Question, table: RoutingTable, detection: Detection, base: Route, key: str) -> Decision:

@@ -20,6 +20,7 @@ from bailiwick.routing.evaluate import PolicyEvaluation, Verdict, evaluate
 from bailiwick.routing.learn import learn
 from bailiwick.routing.logged import LoggedDecision
 from bailiwick.routing.model import Mode, RoutingTable
+from bailiwick.routing.observed import balanced
 from bailiwick.routing.policy import (
     Knobs,
     Policy,
@@ -202,9 +203,12 @@ class RoutingService:
     # Learning
 
     def judged(self, mode: Mode | None = Mode.ON) -> list[Judged]:
-        """The judged decisions that are learned from: the newest 30,000, oldest first."""
+        """The judged decisions that are learned from: the newest 30,000, oldest first; failures as `balanced`."""
+        since = self._clock.now() - self._kept
         with self._database.read() as connection:
-            return store.judged(connection, mode, self._clock.now() - self._kept, _MOST)
+            found = store.judged(connection, mode, since, _MOST)
+            share = store.judged_share(connection, mode, found[0].at if found else since)
+        return balanced(found, share)
 
     def propose(self, knobs: Knobs | None = None) -> Policy:
         """What the learner would publish now, under these knobs or those in force."""
@@ -219,8 +223,9 @@ class RoutingService:
         """Value a policy on the log; see `evaluate.evaluate`.
 
         Raises:
-            InvalidInput: the share is out of bounds.
+            InvalidInput: the share is out of bounds, or the policy names an unknown domain.
         """
+        self._check_domains(knobs)
         found = self.judged()
         share = self._feedback_share(found)
         return evaluate(found, knobs, self._table(), feedback_share=share, learn_share=learn_share, level=level)
@@ -240,7 +245,6 @@ class RoutingService:
             GateFailed: the interval of the difference lies below zero.
             InvalidInput: forced without a reason, or a domain is unknown.
         """
-        self._check_domains(knobs)
         if force and not actor.reason:
             raise InvalidInput("forcing a policy needs a reason", what="reason", remedy="say why with --reason")
         found = self.evaluate(knobs)

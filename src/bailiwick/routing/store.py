@@ -28,7 +28,7 @@ from sqlalchemy import (
 from bailiwick.routing.analytics import Entry
 from bailiwick.routing.logged import LoggedDecision, features_from
 from bailiwick.routing.model import Candidate, Mode, RouteMethod
-from bailiwick.routing.rewards import Judged
+from bailiwick.routing.rewards import FAILED, Judged
 from bailiwick.storage.database import Database
 from bailiwick.storage.schema import Json, UtcDateTime, metadata
 
@@ -36,7 +36,7 @@ RULES, MODE, POLICY = "rules", "mode", "policy"
 
 _LEARNED_FROM = (
     *("request_id", "at", "domain", "propensity", "seen", "context"),
-    *("metric", "value", "latency_ms", "tokens", "follow_up", "mode"),
+    *("metric", "value", "latency_ms", "tokens", "follow_up", "mode", "draw"),
 )
 
 routing_revision = Table(
@@ -126,22 +126,22 @@ def write_decisions(database: Database, connection: Connection, decisions: Seque
 
 
 def judge(connection: Connection, request_id: str, metric: str, value: float, at: datetime) -> bool:
-    """Write a judgement to a decision; whether there is one, answered by the domain that was chosen."""
+    """Write a judgement to a decision; whether there is one that was answered."""
     return _judge(connection, request_id, {"metric": metric, "value": value, "judged_at": at})
 
 
 def judge_domain(connection: Connection, request_id: str, metric: str, right: str, at: datetime) -> bool:
     """Write which domain would have been right; where nothing else was said, that judges the answer too."""
     table = routing_decision.c
-    value = func.coalesce(table.value, case((table.domain == right, 1.0), else_=0.0))
+    value = func.coalesce(table.value, case((table.answered == right, 1.0), else_=0.0))
     values = {"metric": func.coalesce(table.metric, metric), "value": value, "right_domain": right, "judged_at": at}
     return _judge(connection, request_id, values)
 
 
 def _judge(connection: Connection, request_id: str, values: dict[str, Any]) -> bool:
     table = routing_decision.c
-    of_chosen = update(routing_decision).where(table.request_id == request_id, table.answered == table.domain)
-    return connection.execute(of_chosen.values(**values)).rowcount > 0
+    answered = update(routing_decision).where(table.request_id == request_id, table.answered != "")
+    return connection.execute(answered.values(**values)).rowcount > 0
 
 
 def judged_until(connection: Connection) -> datetime | None:
@@ -188,6 +188,22 @@ def count(connection: Connection, mode: Mode, since: datetime) -> int:
         table.at >= since, table.mode == mode.value, table.method != RouteMethod.USER_RULE.value
     )
     return connection.scalar(query) or 0
+
+
+def judged_share(connection: Connection, mode: Mode | None, since: datetime) -> float:
+    """Of the answers since an instant to decisions of learning, how many were judged; 1 where there was no answer."""
+    table = routing_decision.c
+    judged_one = case((table.value.is_not(None), 1), else_=0)
+    query = select(func.count(), func.coalesce(func.sum(judged_one), 0)).where(
+        table.at >= since,
+        table.answered != "",
+        table.method != RouteMethod.USER_RULE.value,
+        table.metric.is_(None) | (table.metric != FAILED),
+    )
+    if mode is not None:
+        query = query.where(table.mode == mode.value)
+    answers, known = connection.execute(query).one()
+    return int(known) / int(answers) if answers else 1.0
 
 
 def decision(connection: Connection, request_id: str) -> Row[Any] | None:
@@ -244,4 +260,5 @@ def _judged(row: Row[Any]) -> Judged:
         tokens=row.tokens,
         follow_up=row.follow_up,
         mode=Mode(row.mode),
+        draw=row.draw,
     )

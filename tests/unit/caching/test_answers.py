@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -8,7 +9,7 @@ import orjson
 import pytest
 from caching_house import DONE, Counting, asking, chunk
 
-from bailiwick.backends.model import UpstreamFailed
+from bailiwick.backends.model import Call, UpstreamFailed
 from bailiwick.caching.answers import AnswerCache
 from bailiwick.caching.model import Asking, NotCached, Outcome, Wishes
 from bailiwick.domains.cache import AnswerCaching
@@ -111,6 +112,32 @@ def test_failure__is_not_kept(stream: bool) -> None:
         last = asking(backend, stream=stream)
         await ask(kept, last)
         assert last.told.outcome is Outcome.HIT and len(backend.calls) == 2
+
+    asyncio.run(story())
+
+
+class Passing(Counting):
+    """Its answers are what could be had at the moment."""
+
+    async def answer(self, call: Call) -> dict[str, Any]:
+        call.usage.passing = True
+        return await super().answer(call)
+
+    async def stream(self, call: Call) -> AsyncIterator[bytes]:
+        call.usage.passing = True
+        async for piece in super().stream(call):
+            yield piece
+
+
+@pytest.mark.parametrize("in_process", [False, True])
+@pytest.mark.parametrize("stream", [False, True])
+def test_passing_answer__is_given_and_not_kept(stream: bool, in_process: bool) -> None:
+    async def story() -> None:
+        backend, kept = Passing(in_process=in_process), cache()
+        ask: Any = events if stream else said
+        await ask(kept, asking(backend, stream=stream))
+        await ask(kept, asking(backend, stream=stream))
+        assert len(backend.calls) == 2
 
     asyncio.run(story())
 

@@ -50,10 +50,11 @@ def test_offer__queue_is_full__dropped_and_counted() -> None:
     assert not log.offer(decided(9)), "closed"
 
 
-def test_row__failed_answer__is_judged_worthless_and_a_fallbacks_is_not() -> None:
+def test_row__failed_answer__is_worthless_whoever_failed_and_a_fallbacks_answer_waits_to_be_judged() -> None:
     failed = decided(1, 502, "").row()
     assert (failed["metric"], failed["value"], failed["answered"]) == ("failed", 0.0, failed["domain"])
     assert decided(1, 422, "").row()["value"] is None
+    assert decided(1, 502, "misc-2").row()["value"] == 0.0
     stand_in = decided(1, 200, "misc-2").row()
     assert (stand_in["value"], stand_in["answered"]) == (None, "misc-2")
 

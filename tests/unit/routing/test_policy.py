@@ -44,6 +44,8 @@ def test_text__what_it_leaves_out_stays() -> None:
         {"learning_rate": True},
         {"learning_rates": 1},
         {"metric": ""},
+        {"metric": "a\x00b"},
+        {"candidates": 2.5},
         {"sticky": "forever"},
         {"alternatives": ["cards"]},
         {"alternatives": {"Cards!": ["x"]}},

@@ -81,6 +81,8 @@ def test_toml__rules_and_unknown_tables() -> None:
         [rule("a", keywords=["x"], priority=float("nan"))],
         [rule("a", where=[{"attribute": "x", "operator": "like", "values": ["y"]}])],
         [rule("a", where=[{"attribute": "x", "values": []}])],
+        [rule("a", where=[{"attribute": "x", "values": [float("nan")]}])],
+        [rule("a", priority=1.5, keywords=["y"])],
         [rule("a", where=[{"attribute": "x", "values": [["y"]]}])],
         [rule("a", where=[{"values": ["y"]}])],
         [rule("a", where={"attribute": "x"})],

@@ -7,10 +7,11 @@ from routing_log import EXPLORING, NAMES, TABLE, Says
 
 from bailiwick.errors import InvalidInput, Unavailable
 from bailiwick.routing.model import Mode, Route, RouteMethod, RoutingTable
-from bailiwick.routing.policy import Algorithm, Knobs, Policy, Sticky
+from bailiwick.routing.policy import Algorithm, Knobs, LinearArm, Policy, Sticky
 from bailiwick.routing.rules import Rule, RuleBook
 from bailiwick.routing.runtime import Conversations, Published, Question, Router
 
+ARM = LinearArm((0.4, 1.0, 0.0, 0.0), tuple(float(place % 5 == 0) for place in range(16)))
 EVEN = Policy(Knobs(Algorithm.STATIC, weights={"cards": {"cards": 0.5, "loans": 0.5}}))
 
 
@@ -136,6 +137,18 @@ def test_key_for_some_domains__nothing_else_is_drawn_nor_learned_of() -> None:
     everywhere = ask(made(), may_ask=lambda _: True).decision
     assert everywhere is not None
     assert everywhere.context
+
+
+def test_key_forbids_all_that_might_be_drawn__the_best_of_the_others_and_never_a_forbidden_one() -> None:
+    policy = Policy(Knobs(Algorithm.LINUCB, exploration_floor=0.0, margin=1.0), linear={"cards": {"cards": ARM}})
+    free = ask(made(policy=policy)).decision
+    assert free is not None
+    assert {each.domain: each.probability for each in free.candidates}["cards"] == 1.0
+    route = ask(made(policy=policy), may_ask={"loans", "misc"}.__contains__)
+    assert route.domain == "loans"
+    assert "'cards' may not be asked" in route.reason
+    assert route.decision is not None
+    assert (route.decision.propensity, route.decision.context) == (1.0, "")
 
 
 def test_key_for_other_domains_alone__as_detection_says() -> None:

@@ -62,12 +62,20 @@ class EnsembleBackend:
         self._labels = labels.labels_of(self.members, model.spec.labels)
         asked = [*self.members, *([judge] if judge else [])]
         self._in_process = all(member.backend.in_process for member in asked)
-        self.identity = _identity(identity, asked)
+        self._whole_identity = _identity(identity, asked)
 
     @property
     def name(self) -> str:
         """``domain@version``."""
         return self._name
+
+    @property
+    def identity(self) -> str:
+        """What answers come from now: benched members give none, so what is kept meanwhile is told apart."""
+        benched = [member.name for member in self.members if not member.seat.active]
+        if not benched or not self._whole_identity:
+            return self._whole_identity
+        return "\n".join([self._whole_identity, "without", *benched])
 
     @property
     def in_process(self) -> bool:
@@ -133,6 +141,7 @@ class EnsembleBackend:
         call = turn.call
         usage = turn.usage()
         call.usage.prompt_tokens, call.usage.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+        call.usage.passing = any(not part.good or part.usage.passing for part in (*turn.parts, *turn.overhead))
         found = {**document, "model": self._name}
         if call.operation in _IDS:
             found["id"] = f"{_IDS[call.operation]}{call.request_id}"

@@ -103,7 +103,9 @@ async def vote(turn: Round, members: Sequence[Member], labels: Labels) -> Decide
     spec = turn.spec
     everybody = np.array([part.member.spec.weight * part.share for part in turn.parts])
     present = np.array([part.good for part in turn.parts])
-    probabilities = pool.pool(spec.strategy, stack, pool.present_weights(everybody, present))
+    # a benched member, or one that counts less for now, must not make the others less sure
+    total = sum(member.weight for member in spec.members)
+    probabilities = pool.pool(spec.strategy, stack, pool.present_weights(everybody, present, total))
     return Decided(names, probabilities)
 
 

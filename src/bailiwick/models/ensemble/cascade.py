@@ -2,7 +2,8 @@
 
 The thresholds are chosen on held-out texts so that the cascade is, with 95 % confidence, at most a stated part less
 accurate than asking the last member always: candidates are tested from the strictest on, and the first that cannot be
-shown to hold ends the search (fixed-sequence testing, as in Angelopoulos et al., "Learn then test", 2021).
+shown to hold ends the search (fixed-sequence testing, as in Angelopoulos et al., "Learn then test", 2021). Each cheaper
+member is a search of its own, so the 5 % of error are divided among them (Bonferroni).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ NEVER = 1.01
 """A threshold that no confidence reaches."""
 
 CANDIDATES = (0.999, 0.995, 0.99, 0.98, 0.97, 0.95, 0.93, 0.9, 0.87, 0.84, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.4)
-_ONE_SIDED_95 = 0.9
+_ERROR = 0.05
+"""Probability that the cascade gives up more than is allowed."""
 
 
 def stops_at(confidence: NDArray[np.float64], thresholds: Sequence[float]) -> NDArray[np.int64]:
@@ -54,20 +56,21 @@ def choose_thresholds(
     chosen: list[float] = []
     behind = right[-1]
     for member in range(members - 2, -1, -1):
-        threshold = _choose(confidence[member], right[member], behind, allowed)
+        threshold = _choose(confidence[member], right[member], behind, allowed, _ERROR / (members - 1))
         chosen.insert(0, threshold)
         behind = np.where(confidence[member] >= threshold, right[member], behind)
     return tuple(chosen)
 
 
 def _choose(
-    confidence: NDArray[np.float64], right: NDArray[np.bool_], behind: NDArray[np.bool_], allowed: float
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], behind: NDArray[np.bool_], allowed: float, error: float
 ) -> float:
+    """The laxest threshold whose loss is shown, one-sided, to be allowed."""
     best = NEVER
     for threshold in CANDIDATES:
         mixed = np.where(confidence >= threshold, right, behind)
         result = compare_paired(
-            len(right), int((behind & ~mixed).sum()), int((~behind & mixed).sum()), level=_ONE_SIDED_95
+            len(right), int((behind & ~mixed).sum()), int((~behind & mixed).sum()), level=1 - 2 * error
         )
         if result.low < -allowed:
             break

@@ -64,20 +64,27 @@ def log_pool(probabilities: Floats, weights: Floats) -> Floats:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def present_weights(weights: Floats, present: NDArray[np.bool_]) -> Floats:
+def present_weights(weights: Floats, present: NDArray[np.bool_], total: float | None = None) -> Floats:
     """The weights of the members that answered, scaled so that they count as much together as all would.
 
     Without the scaling a log pool would lose confidence with every member that is absent. Where only members without
     weight answered, each counts alike.
 
+    Args:
+        weights: of the members that were asked.
+        present: which of them answered.
+        total: what all members would count together, those too that were not asked; None: all were asked.
+
     >>> present_weights(np.array([1.0, 2.0, 1.0]), np.array([True, False, True])).tolist()
     [2.0, 2.0]
+    >>> present_weights(np.array([1.0, 0.5]), np.array([True, True]), total=3.0).tolist()
+    [2.0, 1.0]
     """
     left = weights[present]
-    kept = left.sum()
-    if kept <= 0:
-        return np.full(len(left), max(1.0, float(weights.sum())) / max(1, len(left)))
-    return np.asarray(left * (weights.sum() / kept))
+    kept, whole = left.sum(), float(weights.sum()) if total is None else total
+    if kept <= 0 or whole <= 0:
+        return np.full(len(left), max(1.0, whole) / max(1, len(left)))
+    return np.asarray(left * (whole / kept))
 
 
 def _led_by(winners: NDArray[np.int64], average: Floats) -> Floats:

@@ -14,10 +14,19 @@ MAX_LATENCY = "x-bailiwick-max-latency-ms"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one answer may cost and take; None: no limit. Latency in milliseconds."""
+    """What one answer may cost and take; None: no limit. Latency in milliseconds.
+
+    Raises:
+        InvalidInput: a limit is no number from 0 on.
+    """
 
     max_cost: float | None = None
     max_latency_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in ((MAX_COST, self.max_cost), (MAX_LATENCY, self.max_latency_ms)):
+            if limit is not None and not limit >= 0:  # what is not a number would exclude nobody
+                raise InvalidInput(f"{name} is {limit!r}", what=name, requested=repr(limit), allowed="0 or more")
 
 
 NO_LIMITS = Limits()

@@ -177,6 +177,45 @@ def test_switching__a_member_that_keeps_failing__benched_probed_and_back() -> No
     assert seat.benchings == 1
 
 
+def test_stacking__a_member_is_benched__the_others_are_no_less_sure() -> None:
+    now = [0.0]
+    board = Board(clock_s=lambda: now[0])
+    flaky = Outside("b", fails=True)
+    backend = ensemble(Strategy.STACKING, inside(a=0.8, b=0.2), inside(a=0.8, b=0.2), flaky, quorum=2, board=board)
+
+    async def sure() -> float:
+        return float(json.loads(content(await backend.answer(chat(**AS_JSON))))["confidence"])
+
+    async def story() -> None:
+        failing = await sure()
+        for _ in range(5):
+            await sure()
+        assert board.seat("cards", SeatKey("cards@e1", "cards@m2")).standing.state is State.BENCHED
+        assert await sure() == pytest.approx(failing, abs=1e-6)
+
+    asyncio.run(story())
+
+
+def test_cache__a_member_fails_then_is_benched__the_answer_is_passing_then_kept_apart() -> None:
+    now = [0.0]
+    board = Board(clock_s=lambda: now[0])
+    flaky = Outside("b", fails=True)
+    flaky.identity = "flaky"  # type: ignore[attr-defined]
+    backend = ensemble(Strategy.VOTE, inside(a=0.9, b=0.1), inside(a=0.8, b=0.2), flaky, quorum=2, board=board)
+    backend._whole_identity = "all three"
+    for _ in range(6):
+        call = chat()
+        assert backend.identity == "all three"
+        answered(backend, call)
+        assert call.usage.passing
+        if not board.seat("cards", SeatKey("cards@e1", "cards@m2")).active:
+            break
+    call = chat()
+    answered(backend, call)
+    assert not call.usage.passing
+    assert backend.identity == "all three\nwithout\ncards@m2"
+
+
 def test_switching__too_few_active_for_the_quorum__benched_ones_are_asked() -> None:
     board = Board()
     flaky = Outside("a", fails=True)

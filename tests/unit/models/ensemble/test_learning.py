@@ -12,6 +12,7 @@ from bailiwick.models.ensemble.quality import features, fit_quality
 from bailiwick.models.ensemble.selection import NO_LIMITS, Candidate, Limits, ranked, why_excluded
 from bailiwick.models.ensemble.stacking import fit_weights
 from bailiwick.statistics.calibration import log_loss, softmax
+from bailiwick.statistics.paired import compare_paired
 
 
 def simulated(rows: int, skills: list[float], seed: int, labels: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -61,6 +62,26 @@ def test_fit_weights__labels_that_nobody_knows__say_nothing() -> None:
     unknown = np.concatenate([truth, [-1, -1]])
     padded = np.concatenate([said, said[:, :2]], axis=1)
     assert np.allclose(fit_weights(padded, unknown), fit_weights(said, truth))
+
+
+@pytest.mark.parametrize("limits", [{"max_cost": float("nan")}, {"max_latency_ms": -1.0}])
+def test_limits__no_number_from_0_on__refused(limits: dict[str, float]) -> None:
+    with pytest.raises(InvalidInput, match="x-bailiwick-max"):
+        Limits(**limits)
+
+
+def test_choose_thresholds__three_members__the_error_is_divided_among_the_searches() -> None:
+    """A loss that one search may call harmless with 95 % confidence is not yet harmless where there are two."""
+    rows, allowed = 1_000, 0.01
+    wrong = max(
+        each for each in range(1, 20) if compare_paired(rows, each, 0, level=0.9).low >= -allowed
+    )  # as many as 95 % confidence lets pass
+    assert compare_paired(rows, wrong, 0, level=0.95).low < -allowed
+    first = np.arange(rows) >= wrong
+    confidence = np.stack([np.ones(rows), np.zeros(rows), np.ones(rows)])
+    right = np.stack([first, np.ones(rows, bool), np.ones(rows, bool)])
+    assert choose_thresholds(confidence[[0, 2]], right[[0, 2]], allowed) == (CANDIDATES[-1],)
+    assert choose_thresholds(confidence, right, 2 * allowed)[0] == NEVER
 
 
 def cascades(seed: int, rows: int, cheap: float) -> tuple[np.ndarray, np.ndarray]:
