@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +32,7 @@ class Asked:
         meter: what is measured on the way.
         limits: on cost and latency, for ensembles that choose.
         wishes: what the request says of kept answers.
+        stand_in: asked before a fallback is, whether it may be; raises `BailiwickError`. None: it may.
     """
 
     request: ModelRequest
@@ -42,6 +43,7 @@ class Asked:
     meter: Meter = field(default_factory=Meter)
     limits: Limits = NO_LIMITS
     wishes: Wishes = NO_WISHES
+    stand_in: Callable[[Target], Awaitable[None]] | None = None
 
 
 class Answering:
@@ -79,10 +81,13 @@ class Answering:
         Raises:
             NotCached: the request wants a kept answer only, and there is none.
             UpstreamFailed: no target answered; the last failure.
+            BailiwickError: a fallback may not be asked; see `Asked.stand_in`.
             InvalidInput: the request is out of a domain's bounds, or refused by the model.
         """
         last = len(asked.targets) - 1
         for index, target in enumerate(asked.targets):
+            if index and asked.stand_in is not None:
+                await asked.stand_in(target)
             call = call_of(asked, target)
             asked.meter.usage = call.usage
             started = time.perf_counter()
@@ -111,6 +116,8 @@ class Answering:
         """
         last = len(asked.targets) - 1
         for index, target in enumerate(asked.targets):
+            if index and asked.stand_in is not None:
+                await asked.stand_in(target)
             call = call_of(asked, target)
             asked.meter.usage = call.usage
             started, begun = time.perf_counter(), False

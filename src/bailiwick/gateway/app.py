@@ -182,13 +182,14 @@ class Gateway:
         if (limits := limits_of(exchange.headers)) is not NO_LIMITS:
             asked = replace(asked, limits=limits)
         if any(target.served.caching is not None for target in asked.targets):
-            asked = replace(asked, wishes=wishes_of(exchange.headers, "" if unit == exchange.request_id else unit))
+            user, client = "" if unit == exchange.request_id else unit, "" if exchange.key is None else exchange.key.id
+            asked = replace(asked, wishes=wishes_of(exchange.headers, user, client))
         if exchange.key is not None or snapshot.access.domains:
             asked, exchange.ticket = await self._door.admit(exchange.key, asked, snapshot.access)
             exchange.send = self._door.watched(exchange.ticket, exchange.send)
         exchange.asked = asked
         work = self._stream(exchange, asked) if request.stream else self._whole(exchange, asked)
-        if asked.targets[0].backend.in_process:
+        if all(target.backend.in_process for target in asked.targets):
             await work
         else:
             await unless_client_leaves(exchange.receive, work)
