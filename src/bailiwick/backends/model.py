@@ -24,10 +24,16 @@ class Operation(StrEnum):
 
 @dataclass(slots=True)
 class Usage:
-    """The tokens of one call, as the model counts them; None where it does not say."""
+    """The tokens of one call, as the model counts them; None where it does not say.
+
+    Args:
+        whole: everybody whose answer it is had a say. Not so where a member of an ensemble failed or came too late: the
+            answer is good, but the next one may be another, and it must not be kept.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    whole: bool = True
 
     def take(self, said: object) -> None:
         """Read an OpenAI usage object, of either interface; what is no number from 0 to `MOST_TOKENS` is left out.

@@ -188,7 +188,7 @@ class AnswerCache:
     async def _ask(self, asking: Asking, call: Call, key: bytes) -> _Fresh:
         document = await asking.backend.answer(call)
         entry = self._entry(asking, orjson.dumps(document), call.usage)
-        if not document.get("error"):
+        if call.usage.whole and not document.get("error"):
             self._keep(asking, key, entry)
         return _Fresh(entry, document, call.usage)
 
@@ -241,7 +241,7 @@ class AnswerCache:
         return stream
 
     def _keep_stream(self, asking: Asking, key: bytes, events: bytes, usage: Usage) -> None:
-        if is_whole_stream(events):
+        if usage.whole and is_whole_stream(events):
             self._keep(asking, key, self._entry(asking, events, usage))
 
     def _entry(self, asking: Asking, payload: bytes, usage: Usage) -> Entry:

@@ -40,6 +40,10 @@ _TYPES = {
 }
 
 
+_STORES = frozenset({"database_url", "redis_url", "graph_url", "domains_url"})
+"""The settings that errors of a store name."""
+
+
 class TooLarge(InvalidInput):
     """The body is longer than the gateway takes."""
 
@@ -71,6 +75,8 @@ def retry_headers(error: BailiwickError) -> list[tuple[bytes, bytes]]:
     >>> retry_headers(UpstreamFailed("busy", status=503, retry_after_s=1.2))
     [(b'retry-after', b'2')]
     """
+    if _is_of_a_store(error):
+        return []
     if type(error) is Unavailable or isinstance(error, NotCached):
         return [(b"x-should-retry", b"false")]
     if isinstance(error, UpstreamFailed) and error.retry_after_s is not None:
@@ -79,7 +85,9 @@ def retry_headers(error: BailiwickError) -> list[tuple[bytes, bytes]]:
 
 
 def error_body(error: BailiwickError, status: int) -> dict[str, Any]:
-    """``{"error": {"message", "type", "param", "code"}}``."""
+    """``{"error": {"message", "type", "param", "code"}}``. Where our stores are is for operators, not for clients."""
+    if _is_of_a_store(error):
+        error = Unavailable("this needs a store that cannot be reached now", remedy="try again later")
     code = "model_not_found" if isinstance(error, NotFound) and error.what == "model" else error.code
     return {
         "error": {
@@ -89,3 +97,7 @@ def error_body(error: BailiwickError, status: int) -> dict[str, Any]:
             "code": code,
         }
     }
+
+
+def _is_of_a_store(error: BailiwickError) -> bool:
+    return isinstance(error, Unavailable) and error.what in _STORES

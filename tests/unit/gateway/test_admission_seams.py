@@ -14,9 +14,11 @@ from gateway_house import Scripted
 
 from bailiwick.backends.model import Call, UpstreamFailed, Usage
 from bailiwick.domains.cache import AnswerCaching
+from bailiwick.errors import Unavailable
 from bailiwick.gateway import asgi
 from bailiwick.gateway.admission.meter import UsageMeter
 from bailiwick.gateway.admission.model import Used
+from bailiwick.gateway.faults import error_body, retry_headers, status_of
 from bailiwick.gateway.model import Served
 from bailiwick.governance.access.model import AccessState, ClientKey, DayUsage, KeySecret, Limits
 from bailiwick.governance.access.secret import digest_of, secret_of
@@ -271,3 +273,13 @@ def test_meter__that_could_not_write_once__writes_on() -> None:
 
     asyncio.run(told())
     assert [(each.key, each.tokens) for each in written] == [("key-1", 3)]
+
+
+@pytest.mark.parametrize("setting", ["database_url", "redis_url"])
+def test_store_away__clients_do_not_learn_where_it_is(setting: str) -> None:
+    error = Unavailable("cannot open 'postgresql://db.internal/x'", what=setting, where="db.internal", remedy="set it")
+    document = error_body(error, status_of(error))
+    assert "internal" not in json.dumps(document)
+    assert document["error"]["code"] == "unavailable"
+    assert retry_headers(error) == []  # it may be back in a moment, unlike what is set up wrongly
+    assert retry_headers(Unavailable("no model", what="model")) == [(b"x-should-retry", b"false")]

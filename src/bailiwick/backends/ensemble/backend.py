@@ -133,6 +133,7 @@ class EnsembleBackend:
         call = turn.call
         usage = turn.usage()
         call.usage.prompt_tokens, call.usage.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+        call.usage.whole = all(part.good and part.usage.whole for part in (*turn.parts, *turn.overhead))
         found = {**document, "model": self._name}
         if call.operation in _IDS:
             found["id"] = f"{_IDS[call.operation]}{call.request_id}"
