@@ -82,8 +82,10 @@ def _allowed(candidates: tuple[Candidate, ...], question: Question) -> tuple[Can
         return candidates
     kept = [each for each in candidates if question.may_ask(each.domain)]
     total = sum(each.probability for each in kept)
-    if len(kept) == len(candidates) or not total:
-        return candidates if kept else ()
+    if len(kept) == len(candidates):
+        return candidates
+    if not total:  # weights gave all to the others: what may be asked is as good as its neighbour
+        return tuple(replace(each, probability=1 / len(kept)) for each in kept)
     return tuple(replace(each, probability=each.probability / total) for each in kept)
 
 

@@ -339,6 +339,10 @@ def test_observers__of_a_request__carry_the_id_and_never_the_secret() -> None:
     story(gate, told)
     (finished,) = gate.seen
     assert line_of(finished, "now")["key"] == attributes_of(finished)["bailiwick.key"] == "key-1"
+    long = replace(finished, body={"max_tokens": 1 << 63, "temperature": 0.5}, cache="hit")
+    assert attributes_of(long)["gen_ai.request.temperature"] == 0.5
+    assert attributes_of(long)["bailiwick.cache"] == "hit"
+    assert "gen_ai.request.max_tokens" not in attributes_of(long)
     snapshot = gate.reloader.snapshot
     shown = repr([finished, asdict(finished), snapshot.access, gate.key, gate.metrics()])
     assert SECRET not in shown and digest_of(SECRET) not in shown
