@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bailiwick.backends.model import Call, Operation, UpstreamFailed
@@ -61,19 +61,26 @@ class Answering:
         self._pins = pins
         self._recorder = recorder
 
-    async def ask(
+    def ask(
         self, request: ModelRequest, snapshot: Snapshot, request_id: str, unit: str, participant: Participant
     ) -> Asked:
-        """Decide who may answer.
+        """Decide who may answer. A version that the request names is loaded by `loaded`, once it is let in.
 
         Raises:
-            BailiwickError: as `targets` and `Pins.target`.
+            BailiwickError: as `targets` and `Pins.place`.
         """
         if request.version is not None:
-            pinned = await self._pins.target(request.model, request.version, snapshot)
-            return Asked(request, (pinned,), request_id)
+            return Asked(request, (self._pins.place(request.model, request.version, snapshot),), request_id)
         chosen = tuple(targets(request, snapshot, unit, participant))
         return Asked(request, chosen, request_id, "" if unit == request_id else unit)
+
+    async def loaded(self, asked: Asked, snapshot: Snapshot) -> Asked:
+        """The request with the version that it names.
+
+        Raises:
+            BailiwickError: as `Pins.loaded`.
+        """
+        return replace(asked, targets=(await self._pins.loaded(asked.targets[0], snapshot),))
 
     async def whole(self, asked: Asked) -> tuple[Target, dict[str, Any] | bytes]:
         """The first answer, with the target that gave it; as bytes where it was given to another request.

@@ -176,7 +176,7 @@ class Gateway:
         self._door.check(exchange.key, request.model)
         if exchange.key is not None and exchange.key.exact is not None:
             asker.may_ask = exchange.key.may_ask
-        asked = await self._answering.ask(request, snapshot, exchange.request_id, unit, asker)
+        asked = self._answering.ask(request, snapshot, exchange.request_id, unit, asker)
         if (timeout_s := timeout_of(exchange.headers)) is not None:
             asked = replace(asked, ends_s=exchange.started + timeout_s)
         if (limits := limits_of(exchange.headers)) is not NO_LIMITS:
@@ -187,6 +187,8 @@ class Gateway:
         if exchange.key is not None or snapshot.access.domains:
             asked, exchange.ticket = await self._door.admit(exchange.key, asked, snapshot.access)
             exchange.send = self._door.watched(exchange.ticket, exchange.send)
+        if request.version is not None:
+            asked = await self._answering.loaded(asked, snapshot)
         exchange.asked = asked
         work = self._stream(exchange, asked) if request.stream else self._whole(exchange, asked)
         if all(target.backend.in_process for target in asked.targets):

@@ -89,7 +89,7 @@ def attributes_of(finished: Finished) -> dict[str, Any]:
     }
     for name, attribute in _PARAMETERS.items():
         value = finished.body.get(name)
-        if type(value) in (int, float) and abs(value) < _MOST:
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST:
             found[attribute] = value
     return {name: value for name, value in found.items() if value not in (None, "")}
 

@@ -283,3 +283,20 @@ def test_store_away__clients_do_not_learn_where_it_is(setting: str) -> None:
     assert document["error"]["code"] == "unavailable"
     assert retry_headers(error) == []  # it may be back in a moment, unlike what is set up wrongly
     assert retry_headers(Unavailable("no model", what="model")) == [(b"x-should-retry", b"false")]
+
+
+def test_named_version__over_the_limit__is_not_loaded() -> None:
+    gate = Gate(limits=Limits(requests_per_minute=2))
+    gate.sources.models["v9"] = gate.sources.models["v1"]
+
+    async def told() -> None:
+        assert (await gate.post())[0] == 200
+        assert (await gate.post({"model": "cards@nothing"}))[0] == 404  # it was looked for: that counts
+        before = list(gate.sources.loads)
+        assert (await gate.post({"model": "cards@v9"}))[0] == 429
+        assert gate.sources.loads == before
+        status, _, headers = await gate.post({"model": "cards@v9"}, secret=None)
+        assert (status, headers["x-bailiwick-version"]) == (200, "v9")
+        assert gate.sources.loads != before
+
+    story(gate, told)
