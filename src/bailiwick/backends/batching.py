@@ -22,9 +22,8 @@ Probabilities = NDArray[np.float64]
 MAX_BATCH_CHARACTERS = 16_000
 """Of one batch: what bounds how long it keeps the event loop from everything else."""
 
-_NEARLY_S = 0.001
 _QUIET_WINDOWS = 4
-"""After so many windows without a request, the next one comes alone."""
+"""After so many windows without a batch, the next request comes alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class Batcher:
 
         Args:
             texts: at least one; as many as a batch holds, or more, are computed by themselves.
-            within_s: seconds until the answer is of no use any more.
+            within_s: seconds until the answer is of no use any more; less than two windows: it waits for nobody.
 
         Raises:
             UpstreamFailed: the time was over before they were computed.
@@ -93,14 +92,10 @@ class Batcher:
         now = self._monotonic()
         self._waiting.append(_Waiting(texts, now + within_s, answer))
         self._texts += len(texts)
-        patience_s = min(self._window_s, within_s - _NEARLY_S)
-        if self._texts >= self._size or patience_s <= 0:
+        if self._texts >= self._size or within_s <= 2 * self._window_s or not self._window_s:
             self._flush_soon(loop)
         elif self._timer is None:
-            self._timer = loop.call_later(patience_s, self._flush)
-        elif isinstance(self._timer, asyncio.TimerHandle) and self._timer.when() > loop.time() + patience_s:
-            self._timer.cancel()
-            self._timer = loop.call_later(patience_s, self._flush)
+            self._timer = loop.call_later(self._window_s, self._flush)
         return await answer
 
     def _comes_second(self, loop: asyncio.AbstractEventLoop) -> bool:

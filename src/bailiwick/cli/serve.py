@@ -70,7 +70,7 @@ class Server:
     def _settle(self) -> None:
         self._platform.privacy.recover()
         self._platform.training.recover(Actor("server"))
-        self._platform.start_upkeep()
+        self._platform.background.start()
 
     async def _settle_later(self) -> None:
         while True:
@@ -92,7 +92,7 @@ class Server:
         if self._settling is not None:
             self._settling.cancel()
             await asyncio.gather(self._settling, return_exceptions=True)
-        await asyncio.to_thread(self._platform.stop_upkeep)
+        await asyncio.to_thread(self._platform.stop_background)
         await self._running.stop()
 
 

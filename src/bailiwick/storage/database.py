@@ -270,7 +270,7 @@ def _tune_sqlite(engine: Engine) -> Engine:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA cache_size=-65536")
+        cursor.execute("PRAGMA cache_size=-8192")  # KiB a connection: a server has a dozen, and they fill up
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -89,8 +89,8 @@ def test_batch__crowd_is_over__the_window_is_not_waited_any_more() -> None:
 def test_batch__full__is_computed_before_its_window_is_over() -> None:
     async def story() -> None:
         model = Model()
-        batcher = Batcher(model.predict, Batching(size=3, window_ms=1_000))
-        async with asyncio.timeout(0.5):
+        batcher = Batcher(model.predict, Batching(size=3, window_ms=600_000))
+        async with asyncio.timeout(60):
             await together(batcher, [["a"], ["b"], ["c"], ["d"]])
         assert [len(batch) for batch in model.batches] == [1, 3]
 
@@ -100,11 +100,11 @@ def test_batch__full__is_computed_before_its_window_is_over() -> None:
 def test_batch__request_that_cannot_wait__is_not_delayed() -> None:
     async def story() -> None:
         model = Model()
-        batcher = Batcher(model.predict, Batching(size=64, window_ms=600_000), monotonic=lambda: 0.0)
-        patient = asyncio.ensure_future(together(batcher, [["first"], ["patient"]]))
+        batcher = Batcher(model.predict, Batching(size=64, window_ms=600_000))
+        patient = asyncio.ensure_future(together(batcher, [["first"], ["patient"]], within_s=3_600))
         await asyncio.sleep(0.01)
         async with asyncio.timeout(60):
-            assert (await batcher.predict(["hasty"], 0.05))[0][0] == 5
+            assert (await batcher.predict(["hasty"], 500))[0][0] == 5
             await patient
         assert model.batches[1] == ["patient", "hasty"]
 

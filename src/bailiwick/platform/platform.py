@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from bailiwick.metrics.service import MetricsService
     from bailiwick.models.model import LabelledText
     from bailiwick.models.ports import ModelFormat
+    from bailiwick.platform.background import Background
     from bailiwick.privacy.service import PrivacyService
     from bailiwick.registry.model import ModelVersion
     from bailiwick.registry.service import RegistryService
@@ -55,28 +56,11 @@ if TYPE_CHECKING:
     from bailiwick.routing.log import DecisionLog
     from bailiwick.routing.model import RoutingTable
     from bailiwick.routing.service import RoutingService
-    from bailiwick.storage.upkeep import Upkeep
     from bailiwick.traffic.gateway_reports import GatewayReports
     from bailiwick.traffic.service import TrafficService
     from bailiwick.training.ensembles import EnsembleService
     from bailiwick.training.private import PrivateTrainingService
     from bailiwick.training.service import TrainingService
-
-_UPKEEP = (
-    "rollout_upkeep",
-    "delivery_watch",
-    "experiments_upkeep",
-    "metrics_upkeep",
-    "routing_upkeep",
-    "notifications_upkeep",
-    "audit_upkeep",
-    "access_upkeep",
-)
-"""Loops that a server runs; each under a lease of its own, so that none waits for another."""
-
-
-WATCH_INTERVAL_S = 2.0
-"""How often young deployments are looked at."""
 
 
 class Platform:
@@ -346,29 +330,9 @@ class Platform:
 
     def gauges(self) -> list[Family]:
         """Budgets, weights, rollouts and webhooks, for Prometheus; none while the database does not answer."""
-        from sqlalchemy.exc import SQLAlchemyError
+        from bailiwick.platform.gauges import gauges
 
-        from bailiwick.delivery.gauges import delivery_families
-        from bailiwick.metrics.privacy_gauges import privacy_families
-        from bailiwick.metrics.webhook_gauges import webhook_families
-
-        told = self.notifications
-        try:
-            return [
-                *privacy_families(balance for _, balance in self.privacy.ledger.accounts()),
-                *delivery_families(self.traffic.plans().values(), self.rollouts.list(active=True, limit=10_000)),
-                *webhook_families([each.name for each in told.endpoints()], told.counts(), told.oldest_waiting_s()),
-            ]
-        except (Unavailable, SQLAlchemyError):
-            return []
-
-    @cached_property
-    def metrics_upkeep(self) -> Upkeep:
-        """Tallies and compacts in the background once it is started, in one process of many."""
-        from bailiwick.storage.upkeep import Chore, Upkeep
-
-        tally = Chore("tally", self.metrics.experiments.tally_all, self.settings.metrics_interval_s)
-        return Upkeep(self.leases, "metrics.upkeep", [tally, Chore("compact", self.metrics.compact, 60.0)])
+        return gauges(self)
 
     @cached_property
     def experiments(self) -> ExperimentService:
@@ -406,18 +370,6 @@ class Platform:
         return ExperimentKeeper(self.experiments, self.experiment_analyst, self.delivery, self.traffic, self.clock)
 
     @cached_property
-    def experiments_upkeep(self) -> Upkeep:
-        """Concludes and reweights experiments in the background once it is started, in one process of many."""
-        from bailiwick.governance.audit import Actor
-        from bailiwick.storage.upkeep import Chore, Upkeep
-
-        def tick() -> object:
-            return self.experiment_keeper.tick(Actor("keeper"))
-
-        chore = Chore("tick", tick, self.settings.experiments_interval_s)
-        return Upkeep(self.leases, "experiments.upkeep", [chore])
-
-    @cached_property
     def notifications(self) -> NotificationService:
         """Tells endpoints of what is recorded."""
         import os
@@ -438,38 +390,6 @@ class Platform:
         return NotificationService(
             database, audit, clock, rule, outbox, dispatcher, lambda: self.transparency.integrated_size(), sealing
         )
-
-    @cached_property
-    def notifications_upkeep(self) -> Upkeep:
-        """Sends webhooks in the background once it is started, in one process of many."""
-        from bailiwick.storage.upkeep import Chore, Upkeep
-
-        notifications = self.notifications
-        chores = [
-            Chore("fill", notifications.outbox.fill, 1.0),
-            Chore("dispatch", notifications.dispatcher.dispatch, 1.0),
-            Chore("forget", notifications.outbox.forget, 3600.0),
-        ]
-        return Upkeep(self.leases, "notifications.upkeep", chores)
-
-    @cached_property
-    def audit_upkeep(self) -> Upkeep:
-        """Signs and anchors heads of the audit tree in the background once it is started, in one process of many."""
-        from bailiwick.storage.upkeep import Chore, Upkeep
-
-        publish = Chore("publish", lambda: self.transparency.publish(), self.settings.audit_interval_s)
-        return Upkeep(self.leases, "audit.upkeep", [publish])
-
-    def start_upkeep(self) -> None:
-        """Begin everything that is done in the background; `stop_upkeep` or `close` ends it."""
-        for name in _UPKEEP:
-            getattr(self, name).start()
-
-    def stop_upkeep(self) -> None:
-        """End what was begun in the background: running chores are finished."""
-        for name in _UPKEEP:
-            if name in self.__dict__:
-                self.__dict__[name].close()
 
     @cached_property
     def gateway_reports(self) -> GatewayReports:
@@ -520,21 +440,6 @@ class Platform:
         )
 
     @cached_property
-    def rollout_upkeep(self) -> Upkeep:
-        """Ticks the controller in the background once it is started; the lease is the controller's own."""
-        from bailiwick.storage.upkeep import Chore, Upkeep
-
-        tick = Chore("rollouts", lambda: self.rollout_controller.tick(self.clock.now()), 1.0)
-        return Upkeep(None, "rollouts.upkeep", [tick])
-
-    @cached_property
-    def delivery_watch(self) -> Upkeep:
-        """Takes degraded deployments back in the background once it is started, in one process of many."""
-        from bailiwick.storage.upkeep import Chore, Upkeep
-
-        return Upkeep(self.leases, "delivery.watch", [Chore("watch", self.delivery.watch, WATCH_INTERVAL_S)])
-
-    @cached_property
     def track_records(self) -> TrackRecords:
         """Each version with its training, its metrics and its deployments."""
         from bailiwick.delivery.track_records import TrackRecords
@@ -553,13 +458,6 @@ class Platform:
         from bailiwick.governance.access.service import AccessService
 
         return AccessService(self.database, self.audit, self.clock)
-
-    @cached_property
-    def access_upkeep(self) -> Upkeep:
-        """Merges what keys used on past days in the background once it is started, in one process of many."""
-        from bailiwick.storage.upkeep import Chore, Upkeep
-
-        return Upkeep(self.leases, "access.upkeep", [Chore("merge", self.access.usage.merge, 3600.0)])
 
     @cached_property
     def routing(self) -> RoutingService:
@@ -604,14 +502,6 @@ class Platform:
             capacity=self.settings.routing_queue,
             interval_s=self.settings.metrics_interval_s,
         )
-
-    @cached_property
-    def routing_upkeep(self) -> Upkeep:
-        """Learns from feedback in the background once it is started, in one process of many."""
-        from bailiwick.storage.upkeep import Chore, Upkeep
-
-        chore = Chore("learn", lambda: self.routing.step(), self.settings.routing_update_interval_s)
-        return Upkeep(self.leases, "routing.upkeep", [chore])
 
     @cached_property
     def routing_explainer(self) -> Explainer:
@@ -662,9 +552,21 @@ class Platform:
         rows = self.datasets.rows(dataset, domain=domain if version is None else version.domain)
         return [LabelledText(row.text, row.label, row.unit) for row in rows if row.text not in seen]
 
+    @cached_property
+    def background(self) -> Background:
+        """What a server does in the background, once it is started."""
+        from bailiwick.platform.background import Background
+
+        return Background(self)
+
+    def stop_background(self) -> None:
+        """End what runs in the background, if anything does."""
+        if "background" in self.__dict__:
+            self.background.stop()
+
     def close(self) -> None:
-        """Give back every connection that was opened."""
-        self.stop_upkeep()
+        """End what runs in the background, and give back every connection that was opened."""
+        self.stop_background()
         for name in ("notifications", "domain_watch", "routing_log", "metrics", "graph", "cache", "database"):
             if name in self.__dict__:
                 self.__dict__[name].close()
