@@ -33,7 +33,7 @@ class Usage:
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
-    whole: bool = True
+    whole: bool = field(default=True, repr=False)
 
     def take(self, said: object) -> None:
         """Read an OpenAI usage object, of either interface; what is no number from 0 to `MOST_TOKENS` is left out.
