@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from bailiwick import __version__
 from bailiwick.api.body_limit import BodyLimit
@@ -90,6 +91,7 @@ def create_api(platform: Platform, describe: Callable[[dict[str, Any]], dict[str
         api.include_router(importlib.import_module(module).router)
     api.add_exception_handler(BailiwickError, _problem)
     api.add_exception_handler(RequestValidationError, _invalid_request)
+    api.add_exception_handler(HTTPException, _no_such_path)
     if describe is not None:
         _describe(api, describe)
     return api
@@ -143,6 +145,19 @@ async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     return _problem_json(422, f"{where}: {first['msg']}", {"code": InvalidInput.code, "where": where})
+
+
+async def _no_such_path(request: Request, error: Exception) -> JSONResponse:
+    """What the framework itself refuses: a path that does not exist (404), or not with this method (405)."""
+    assert isinstance(error, HTTPException)
+    path = request.url.path[:200]
+    if error.status_code == 404:
+        fields = NotFound(f"there is nothing at {path!r}", what="path", remedy="GET /openapi.json lists every path")
+        answer = _problem_json(404, fields.message, fields.fields())
+    else:
+        answer = _problem_json(error.status_code, f"{path!r}: {error.detail}", {"code": InvalidInput.code})
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def _problem_json(status: int, title: str, fields: dict[str, Any]) -> JSONResponse:

@@ -22,6 +22,9 @@ Probabilities = NDArray[np.float64]
 MAX_BATCH_CHARACTERS = 16_000
 """Of one batch: what bounds how long it keeps the event loop from everything else."""
 
+_QUIET_WINDOWS = 4
+"""After so many windows without a batch, the next request comes alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
@@ -64,6 +67,7 @@ class Batcher:
         self._timer: asyncio.Handle | None = None
         self._crowded = False
         self._turn_taken = False
+        self._flushed_s = 0.0
         self.counts = BatchCounts()
 
     async def predict(self, texts: Sequence[str], within_s: float) -> Probabilities:
@@ -78,6 +82,8 @@ class Batcher:
             Exception: what the model raised for these texts; neighbours in the batch have their answers.
         """
         loop = asyncio.get_running_loop()
+        if self._crowded and self._window_s and not self._waiting:
+            self._crowded = self._monotonic() - self._flushed_s <= _QUIET_WINDOWS * self._window_s
         if len(texts) >= self._size or (not self._crowded and not self._comes_second(loop)):
             self.counts.batches += 1
             self.counts.requests += 1
@@ -114,6 +120,7 @@ class Batcher:
     def _flush(self) -> None:
         """Compute one batch; what is left over has its turn after the loop has seen to everything else."""
         self._timer = None
+        self._flushed_s = self._monotonic()
         batch = self._next_batch()
         if self._waiting:
             self._timer = asyncio.get_running_loop().call_soon(self._flush)

@@ -9,6 +9,9 @@ from typing import Any
 from bailiwick.errors import InvalidInput, Unavailable
 from bailiwick.models.ensemble.selection import NO_LIMITS, Limits
 
+MOST_TOKENS = 1_000_000_000
+"""That one call can be said to have used; what an upstream counts beyond that is no count."""
+
 
 class Operation(StrEnum):
     """What is asked; the value is the path below ``/v1``."""
@@ -33,7 +36,7 @@ class Usage:
     passing: bool = field(default=False, repr=False, compare=False)
 
     def take(self, said: object) -> None:
-        """Read an OpenAI usage object, of either interface; what is no whole number from 0 on is left out.
+        """Read an OpenAI usage object, of either interface; what is no number from 0 to `MOST_TOKENS` is left out.
 
         >>> usage = Usage()
         >>> usage.take({"prompt_tokens": 3, "completion_tokens": "many"})
@@ -49,7 +52,7 @@ class Usage:
 
 
 def _count(value: object) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
 
 
 @dataclass(frozen=True, slots=True)

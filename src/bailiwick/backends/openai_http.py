@@ -84,7 +84,8 @@ class OpenAiHttpBackend:
         self._replicas = pool.replicas(domain.id, origins, backend, self._rng)
         self._client = pool.client
         self._model = model or backend.model
-        self.identity = f"upstream model {self._model}"
+        # With the addresses: an ensemble's answers depend on them, too, and it knows its members by what they say here.
+        self.identity = f"upstream model {self._model} at {' '.join(sorted(addresses))}"
         self._key_variable = backend.api_key_env
         self._environment = environment
         self._retries = backend.retries

@@ -39,7 +39,7 @@ class Wishes:
         no_store: neither may happen.
         only_if_cached: the model must not be asked.
         max_age_s: the oldest answer that may serve; None: any.
-        user: who asks, for the scope ``user``; empty: unknown.
+        user: who asks, for the scope ``user``, with the client's key where it has one of ours; empty: unknown.
         key: digest of the client's key, for the scope ``key``; empty: there is none.
     """
 

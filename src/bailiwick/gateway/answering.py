@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bailiwick.backends.model import Call, Operation, UpstreamFailed
@@ -32,6 +32,7 @@ class Asked:
         meter: what is measured on the way.
         limits: on cost and latency, for ensembles that choose.
         wishes: what the request says of kept answers.
+        stand_in: asked before a fallback is, whether it may be; raises `BailiwickError`. None: it may.
     """
 
     request: ModelRequest
@@ -42,6 +43,7 @@ class Asked:
     meter: Meter = field(default_factory=Meter)
     limits: Limits = NO_LIMITS
     wishes: Wishes = NO_WISHES
+    stand_in: Callable[[Target], Awaitable[None]] | None = None
 
 
 class Answering:
@@ -59,19 +61,26 @@ class Answering:
         self._pins = pins
         self._recorder = recorder
 
-    async def ask(
+    def ask(
         self, request: ModelRequest, snapshot: Snapshot, request_id: str, unit: str, participant: Participant
     ) -> Asked:
-        """Decide who may answer.
+        """Decide who may answer. A version that the request names is loaded by `loaded`, once it is let in.
 
         Raises:
-            BailiwickError: as `targets` and `Pins.target`.
+            BailiwickError: as `targets` and `Pins.place`.
         """
         if request.version is not None:
-            pinned = await self._pins.target(request.model, request.version, snapshot)
-            return Asked(request, (pinned,), request_id)
+            return Asked(request, (self._pins.place(request.model, request.version, snapshot),), request_id)
         chosen = tuple(targets(request, snapshot, unit, participant))
         return Asked(request, chosen, request_id, "" if unit == request_id else unit)
+
+    async def loaded(self, asked: Asked, snapshot: Snapshot) -> Asked:
+        """The request with the version that it names.
+
+        Raises:
+            BailiwickError: as `Pins.loaded`.
+        """
+        return replace(asked, targets=(await self._pins.loaded(asked.targets[0], snapshot),))
 
     async def whole(self, asked: Asked) -> tuple[Target, dict[str, Any] | bytes]:
         """The first answer, with the target that gave it; as bytes where it was given to another request.
@@ -79,10 +88,13 @@ class Answering:
         Raises:
             NotCached: the request wants a kept answer only, and there is none.
             UpstreamFailed: no target answered; the last failure.
+            BailiwickError: a fallback may not be asked; see `Asked.stand_in`.
             InvalidInput: the request is out of a domain's bounds, or refused by the model.
         """
         last = len(asked.targets) - 1
         for index, target in enumerate(asked.targets):
+            if index and asked.stand_in is not None:
+                await asked.stand_in(target)
             call = call_of(asked, target)
             asked.meter.usage = call.usage
             started = time.perf_counter()
@@ -111,6 +123,8 @@ class Answering:
         """
         last = len(asked.targets) - 1
         for index, target in enumerate(asked.targets):
+            if index and asked.stand_in is not None:
+                await asked.stand_in(target)
             call = call_of(asked, target)
             asked.meter.usage = call.usage
             started, begun = time.perf_counter(), False

@@ -176,19 +176,22 @@ class Gateway:
         self._door.check(exchange.key, request.model)
         if exchange.key is not None and exchange.key.exact is not None:
             asker.may_ask = exchange.key.may_ask
-        asked = await self._answering.ask(request, snapshot, exchange.request_id, unit, asker)
+        asked = self._answering.ask(request, snapshot, exchange.request_id, unit, asker)
         if (timeout_s := timeout_of(exchange.headers)) is not None:
             asked = replace(asked, ends_s=exchange.started + timeout_s)
         if (limits := limits_of(exchange.headers)) is not NO_LIMITS:
             asked = replace(asked, limits=limits)
         if any(target.served.caching is not None for target in asked.targets):
-            asked = replace(asked, wishes=wishes_of(exchange.headers, "" if unit == exchange.request_id else unit))
+            user, client = "" if unit == exchange.request_id else unit, "" if exchange.key is None else exchange.key.id
+            asked = replace(asked, wishes=wishes_of(exchange.headers, user, client))
         if exchange.key is not None or snapshot.access.domains:
             asked, exchange.ticket = await self._door.admit(exchange.key, asked, snapshot.access)
             exchange.send = self._door.watched(exchange.ticket, exchange.send)
+        if request.version is not None:
+            asked = await self._answering.loaded(asked, snapshot)
         exchange.asked = asked
         work = self._stream(exchange, asked) if request.stream else self._whole(exchange, asked)
-        if asked.targets[0].backend.in_process:
+        if all(target.backend.in_process for target in asked.targets):
             await work
         else:
             await unless_client_leaves(exchange.receive, work)

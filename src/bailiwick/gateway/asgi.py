@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from bailiwick.gateway.faults import TooLarge
+from bailiwick.gateway.faults import TooLarge, TooSlow
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -35,7 +35,8 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int
 
     Raises:
         TooLarge: it is longer than ``limit`` bytes.
-        ClientGone: the client left, or needed more than 30 seconds.
+        TooSlow: it was not there after 30 seconds.
+        ClientGone: the client left.
     """
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limit * _THROWN_AWAY:
@@ -48,7 +49,7 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int
         async with asyncio.timeout(_BODY_S):
             return await _rest_of_body(message, receive, limit)
     except TimeoutError as error:
-        raise ClientGone from error
+        raise TooSlow(f"the body was not there after {_BODY_S:g} s", what="body") from error
 
 
 async def _rest_of_body(message: MutableMapping[str, Any], receive: Receive, limit: int) -> bytes:

@@ -76,7 +76,11 @@ def pack(kept: KeptInputs) -> bytes:
 
 def revision_of(data: bytes) -> Revision:
     """The revision of a file, without the rest. Raises as `unpack`."""
-    return _revision(_head(data, source="")[0])
+    head = _head(data, source="")[0]
+    try:
+        return _revision(head)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged("", repr(error)) from error
 
 
 def unpack(data: bytes, *, source: str) -> KeptInputs:
@@ -113,9 +117,12 @@ def _head(data: bytes, *, source: str) -> tuple[dict[str, Any], bytes]:
     if first != _MAGIC + hashlib.sha256(body).hexdigest().encode():
         raise _damaged(source, "its contents do not have its checksum")
     line, _, rest = body.partition(b"\n")
-    head = orjson.loads(line)
-    if head.get("format") != FORMAT:
-        raise _damaged(source, f"its format is {head.get('format')!r}")
+    try:
+        head = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise _damaged(source, repr(error)) from error
+    if not isinstance(head, dict) or head.get("format") != FORMAT:
+        raise _damaged(source, "it was written in another format")
     return head, rest
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 
+import orjson
+
+from bailiwick.backends.model import Call
 from bailiwick.backends.ports import Backend
 from bailiwick.domains.model import CatalogueVersion
 from bailiwick.errors import NotFound
@@ -16,6 +22,23 @@ from bailiwick.routing.model import Route, RouteMethod
 _KEPT = 8
 
 
+class _NotLoaded:
+    """Holds the place of a version while it is decided whether the request is let in: whoever is not loads nothing."""
+
+    in_process = True
+
+    async def answer(self, call: Call) -> dict[str, Any]:
+        """Never asked."""
+        raise AssertionError("a version is loaded before it is asked")
+
+    async def stream(self, call: Call) -> AsyncIterator[bytes]:
+        """Never asked."""
+        yield orjson.dumps(await self.answer(call))
+
+
+_NOT_LOADED: Backend = _NotLoaded()
+
+
 class Pins:
     """The few pinned versions asked for last. One is loaded at a time, off the event loop."""
 
@@ -24,19 +47,28 @@ class Pins:
         self._backends: OrderedDict[tuple[str, str, CatalogueVersion], Backend] = OrderedDict()
         self._loading = asyncio.Lock()
 
-    async def target(self, domain: str, version: str, snapshot: Snapshot) -> Target:
-        """The pinned version.
+    def place(self, domain: str, version: str, snapshot: Snapshot) -> Target:
+        """The pinned version, not loaded yet where its domain does not serve it: see `loaded`.
 
         Raises:
-            NotFound: the domain, or that version of it, does not exist.
-            Unavailable: the version cannot be loaded: its artefact is missing or damaged.
+            NotFound: the domain does not exist.
         """
         served = snapshot.served.get(domain)
         if served is None:
             raise NotFound(f"the model {domain!r} does not exist", what="model", requested=f"{domain}@{version}")
-        backend = served.backends.get(version) or await self._load(domain, version, snapshot)
         route = Route(domain, 1.0, RouteMethod.EXPLICIT, reason="the request names domain and version")
-        return Target(served, version, backend, route, counted=False)
+        return Target(served, version, served.backends.get(version, _NOT_LOADED), route, counted=False)
+
+    async def loaded(self, target: Target, snapshot: Snapshot) -> Target:
+        """The placed version with what answers.
+
+        Raises:
+            NotFound: the domain has no such version.
+            Unavailable: it cannot be loaded: its artefact is missing or damaged.
+        """
+        if target.backend is not _NOT_LOADED:
+            return target
+        return replace(target, backend=await self._load(target.served.domain.id, target.version, snapshot))
 
     async def _load(self, domain: str, version: str, snapshot: Snapshot) -> Backend:
         key = (domain, version, snapshot.revision.domains)

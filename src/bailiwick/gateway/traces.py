@@ -26,6 +26,8 @@ _PARAMETERS = {
     "max_completion_tokens": "gen_ai.request.max_tokens",
     "max_output_tokens": "gen_ai.request.max_tokens",
 }
+_MOST = 1 << 63
+"""OTLP has integers of 64 bits: one longer number, which any client can send, would lose a whole batch of spans."""
 
 
 class Traces:
@@ -83,10 +85,11 @@ def attributes_of(finished: Finished) -> dict[str, Any]:
         "bailiwick.version": finished.version,
         "bailiwick.route": finished.route,
         "bailiwick.key": finished.key,
+        "bailiwick.cache": finished.cache,
     }
     for name, attribute in _PARAMETERS.items():
         value = finished.body.get(name)
-        if type(value) in (int, float):
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST:
             found[attribute] = value
     return {name: value for name, value in found.items() if value not in (None, "")}
 

@@ -33,3 +33,13 @@ def test_problem__error_or_one_derived_from_it__its_status_and_code(
 
     answer = TestClient(api).get("/failing")
     assert (answer.status_code, answer.json()["code"]) == (status, error.code)
+
+
+def test_path__that_is_not_there__a_problem_like_every_other(tmp_path: Path) -> None:
+    client = TestClient(create_api(Platform(Settings(home=tmp_path))))
+    missing = client.get("/v1/nothing")
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+    assert missing.headers["content-type"] == "application/problem+json"
+    wrong = client.put("/v1/domains")
+    assert (wrong.status_code, wrong.json()["status"]) == (405, 405)
+    assert "GET" in wrong.headers["allow"]

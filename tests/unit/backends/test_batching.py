@@ -60,6 +60,19 @@ def test_batch__one_after_another__none_waits() -> None:
     asyncio.run(story())
 
 
+def test_batch__long_after_a_crowd__a_request_alone_does_not_wait() -> None:
+    async def story() -> None:
+        now, model = 100.0, Model()
+        batcher = Batcher(model.predict, Batching(size=64, window_ms=5), lambda: now)
+        await together(batcher, [["a"], ["b"], ["c"]])
+        now += 60.0
+        task = asyncio.ensure_future(batcher.predict(["alone"], 30.0))
+        await asyncio.sleep(0)
+        assert task.done()
+
+    asyncio.run(story())
+
+
 def test_batch__crowd_is_over__the_window_is_not_waited_any_more() -> None:
     async def story() -> None:
         model = Model()

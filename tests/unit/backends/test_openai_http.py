@@ -354,3 +354,14 @@ def test_usage__of_a_stream__is_told(operation: Operation, events: tuple[bytes, 
             assert call.usage == Usage(7, 2)
 
     running(work)
+
+
+def test_identity__at_another_address__is_another() -> None:
+    """Answers of an ensemble are kept by what its members say of themselves: one that moved must not go unnoticed."""
+
+    async def work(pool: UpstreamPool) -> None:
+        first, second = (backend_of(pool, f"http://127.0.0.1:{port}/v1") for port in (9, 10))
+        assert first.identity != second.identity
+        assert first.identity == backend_of(pool, "http://127.0.0.1:9/v1").identity
+
+    running(work)

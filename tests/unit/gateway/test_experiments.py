@@ -342,7 +342,8 @@ def test_ask__pin__is_exposed_to_nothing() -> None:
     async def play() -> None:
         answering = Answering(Pins(made), tape)
         pinned = replace(request(), version="v2", body={"messages": [{"role": "user", "content": "x"}]})
-        asked = await answering.ask(pinned, made.compile(None), "req-1", "user-1", asker())
+        snapshot = made.compile(None)
+        asked = await answering.loaded(answering.ask(pinned, snapshot, "req-1", "user-1", asker()), snapshot)
         assert (asked.targets[0].version, asked.targets[0].exposures) == ("v2", ())
         await answering.whole(asked)
 

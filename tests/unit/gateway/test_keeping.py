@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -228,3 +229,18 @@ def test_database__away_at_first__prepared_when_it_answers(tmp_path: Path) -> No
             assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == 0
     assert len(calls) == 2
     database.close()
+
+
+@pytest.mark.parametrize("head", [b"[]", b"nonsense", b'{"format": 1}', b'{"format": 1, "revision": ["c", 1, 2]}'])
+def test_file__whole_but_of_another_form__refused_and_replaced(tmp_path: Path, head: bytes) -> None:
+    body = head + b"\n"
+    data = b"bailiwick-snapshot " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+    for read in (revision_of, lambda raw: unpack(raw, source="x")):
+        with pytest.raises(InvalidInput, match="kept snapshot"):
+            read(data)
+    kept = kept_over(Memory(), tmp_path / "kept")
+    snapshot = kept.compile(None)
+    (tmp_path / "kept").write_bytes(data)
+    assert kept.restore() is None
+    kept.compile(snapshot)
+    assert revision_of((tmp_path / "kept").read_bytes()) == snapshot.revision

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from routing_log import EXPLORING, NAMES, TABLE, Says
 
 from bailiwick.errors import InvalidInput, Unavailable
-from bailiwick.routing.model import Mode, Route, RouteMethod, RoutingTable
+from bailiwick.routing.model import Candidate, Mode, Route, RouteMethod, RoutingTable
 from bailiwick.routing.policy import Algorithm, Knobs, LinearArm, Policy, Sticky
 from bailiwick.routing.rules import Rule, RuleBook
-from bailiwick.routing.runtime import Conversations, Published, Question, Router
+from bailiwick.routing.runtime import Conversations, Published, Question, Router, _allowed
 
 ARM = LinearArm((0.4, 1.0, 0.0, 0.0), tuple(float(place % 5 == 0) for place in range(16)))
 EVEN = Policy(Knobs(Algorithm.STATIC, weights={"cards": {"cards": 0.5, "loans": 0.5}}))
@@ -160,3 +161,10 @@ def test_conversation__with_another_key__is_not_kept_where_it_may_not_ask() -> N
     router = made()
     domain = ask(router, conversation="c").domain
     assert ask(router, 1, conversation="c", may_ask=lambda each: each != domain).domain != domain
+
+
+def test_allowed__all_probability_was_with_the_others__never_one_of_them() -> None:
+    candidates = tuple(Candidate(name, 0.5, 0.5, chance) for name, chance in (("cards", 1.0), ("loans", 0.0)))
+    question = Question("x", "chat/completions", "r", may_ask={"loans"}.__contains__)
+    assert [(each.domain, each.probability) for each in _allowed(candidates, question)] == [("loans", 1.0)]
+    assert _allowed(candidates, replace(question, may_ask=set[str]().__contains__)) == ()

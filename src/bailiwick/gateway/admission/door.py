@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +11,13 @@ from bailiwick.gateway.admission.counts import AccessCounts
 from bailiwick.gateway.admission.estimate import answer_estimate, prompt_estimate, used_tokens
 from bailiwick.gateway.admission.local import LocalLimits
 from bailiwick.gateway.admission.meter import UsageMeter
-from bailiwick.gateway.admission.model import InvalidKey, NotForKey, Standing, Ticket, Used, is_refused
+from bailiwick.gateway.admission.model import InvalidKey, NotForKey, Ticket, Used, is_refused
 from bailiwick.gateway.admission.refusals import invalid_key, limited, not_for_key, routed_elsewhere
 from bailiwick.gateway.admission.shared import SharedLimits
 from bailiwick.gateway.answering import Asked
 from bailiwick.gateway.asgi import Send
-from bailiwick.governance.access.model import Kind
+from bailiwick.gateway.targets import Target
+from bailiwick.governance.access.model import Kind, Limit
 from bailiwick.governance.access.secret import digest_of, is_well_formed, looks_like_secret
 from bailiwick.governance.access.table import AccessTable, AdmittedKey
 from bailiwick.metrics.prometheus import Family, Sample
@@ -84,28 +85,37 @@ class Door:
             access: of the snapshot.
 
         Returns:
-            The request, with those fallbacks only that its key may ask; a ticket, where anything counts it.
+            The request, with those fallbacks only that its key may ask, each of which is taken from the limits of its
+            own domain before it is asked; a ticket, where anything counts it.
 
         Raises:
             NotForKey: it was routed to a domain that the key may not ask.
             RateLimited: a limit is reached; nothing was taken.
         """
         domain = asked.targets[0].served.domain
+        of_domains = access.domains
         if key is not None and key.exact is not None:
             if not key.may_ask(domain.id):
                 raise self._turned_away(key, "domain", routed_elsewhere(key, domain.id))
             asked = replace(asked, targets=tuple(t for t in asked.targets if key.may_ask(t.served.domain.id)))
-        limits = access.domains.get(domain.id, ())
+        limits = of_domains.get(domain.id, ())
+        fallbacks_are_limited = of_domains and any(t.served.domain.id in of_domains for t in asked.targets[1:])
         if key is not None:
             limits = (*key.limits, *limits)
-        elif not limits:
+        elif not limits and not fallbacks_are_limited:
             return asked, None
         request = asked.request
         prompt = prompt_estimate(request)
         tokens = prompt + answer_estimate(request, domain.generation)
-        ticket = Ticket("" if key is None else key.id, limits, tokens, prompt, request.stream, asked.meter)
+        ticket = Ticket("" if key is None else key.id, (), tokens, prompt, request.stream, asked.meter)
         if limits:
-            await self._take(ticket, key)
+            await self._take(ticket, limits, key)
+        if fallbacks_are_limited:
+
+            async def stand_in(target: Target) -> None:
+                await self._take(ticket, of_domains.get(target.served.domain.id, ()), key)
+
+            asked = replace(asked, stand_in=stand_in)
         return asked, ticket
 
     def watched(self, ticket: Ticket | None, send: Send) -> Send:
@@ -196,27 +206,27 @@ class Door:
             raise invalid_key("replaced" if opening.ends_at < opening.key.ends_at else "expired")
         return opening.key
 
-    async def _take(self, ticket: Ticket, key: AdmittedKey | None) -> None:
-        standings = await self._shared_take(ticket)
-        if standings is None:
-            standings = self._local.take(ticket.limits, ticket.tokens)
-        elif not is_refused(standings):
-            # this gateway keeps count beside Redis, to go on from there when Redis goes away
-            self._local.take(ticket.limits, ticket.tokens, whatever=True)
+    async def _take(self, ticket: Ticket, limits: tuple[Limit, ...], key: AdmittedKey | None) -> None:
+        """Take the request from limits that it has not been taken from yet."""
+        if not limits:
+            return
+        taken = (
+            None if self._shared is None else await self._shared.take(limits, ticket.tokens, self._local.known_spent)
+        )
+        if taken is None:
+            standings = self._local.take(limits, ticket.tokens)
+        else:
+            standings = taken[0]
+            if not is_refused(standings):
+                # this gateway keeps count beside Redis, to go on from there when Redis goes away
+                self._local.take(limits, ticket.tokens, whatever=True)
+                ticket.member = ticket.member or taken[1]
         if is_refused(standings):
             error = limited(standings)
             self._refused(key, error.refusing.limit.kind.value)
             raise error
-        ticket.standings = standings
-
-    async def _shared_take(self, ticket: Ticket) -> Sequence[Standing] | None:
-        if self._shared is None:
-            return None
-        taken = await self._shared.take(ticket.limits, ticket.tokens, self._local.known_spent)
-        if taken is None:
-            return None
-        standings, ticket.member = taken
-        return standings
+        ticket.limits += limits
+        ticket.standings = (*ticket.standings, *standings)
 
     def _settled(self, ticket: Ticket, status: int) -> Used:
         used = ticket.used = used_tokens(ticket, status)

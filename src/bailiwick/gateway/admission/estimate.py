@@ -7,12 +7,14 @@ client allows it to be, where it says so. What the model counts afterwards takes
 
 from __future__ import annotations
 
-from bailiwick.backends.model import Operation
+from bailiwick.backends.model import MOST_TOKENS, Operation
+from bailiwick.caching.model import Outcome
 from bailiwick.domains.model import Generation
 from bailiwick.gateway.admission.model import Ticket, Used
 from bailiwick.gateway.model import ModelRequest
 
 BYTES_PER_TOKEN = 4
+MOST_COPIES = 128
 _LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
@@ -39,7 +41,9 @@ def answer_estimate(request: ModelRequest, generation: Generation) -> int:
         return 0
     _, most = generation.bounds.get("max_tokens", (0, max(allowed)))
     copies = request.body.get("n")
-    return min(max(allowed), int(most)) * (copies if type(copies) is int and copies > 0 else 1)
+    # Not every operation bounds `n`; what is estimated here may become what was used, and is added up.
+    several = min(copies, MOST_COPIES) if type(copies) is int and copies > 0 else 1
+    return min(min(max(allowed), int(most)) * several, MOST_TOKENS)
 
 
 def used_tokens(ticket: Ticket, status: int) -> Used:
@@ -47,12 +51,15 @@ def used_tokens(ticket: Ticket, status: int) -> Used:
 
     The model's count of a stream often comes only if the client asks for it; one event then counts as one token. A
     client that left while it waited for a whole answer has caused work that nobody counted: what was taken stays taken.
+    A kept answer used nothing, whatever its body says of tokens.
 
     Args:
         ticket: of the request.
         status: of HTTP; 499 where the client left.
     """
-    usage = ticket.meter.usage
+    usage, told = ticket.meter.usage, ticket.meter.cache
+    if told is not None and told.outcome is Outcome.HIT:
+        return Used()
     if usage.completion_tokens is not None or usage.prompt_tokens is not None:
         return Used(usage.prompt_tokens or 0, usage.completion_tokens or 0)
     if ticket.events:

@@ -131,6 +131,9 @@ class UsageMeter:
             if not self._is_late:
                 _log.warning("what keys use is kept in memory until it can be written: %s", error)
             self._is_late = True
+        except Exception:
+            self._changed |= changed
+            raise
         else:
             self._is_late = False
         self._forget(day)
@@ -141,7 +144,10 @@ class UsageMeter:
     async def _write_forever(self) -> None:
         while True:
             await asyncio.sleep(self._every_s)
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception:  # noqa: BLE001 - logged with its trace; without this task nothing would be written any more
+                _log.exception("what keys use cannot be written")
 
     def _row(self, day: str, key: str) -> DayUsage:
         total = self._totals[(day, key)]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from caching_house import asking
 from ensembles import Outside, chat, content, ensemble, inside
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from bailiwick.backends.ensemble.board import Board, SeatKey
 from bailiwick.backends.ensemble.round import QuorumMissing
 from bailiwick.backends.ensemble.standing import Rules, State
 from bailiwick.backends.model import Call, Operation
+from bailiwick.caching.answers import AnswerCache
+from bailiwick.caching.model import Outcome
 from bailiwick.errors import InvalidInput
 from bailiwick.models.ensemble.quality import BUCKETS, Quality
 from bailiwick.models.ensemble.selection import Limits
@@ -372,3 +375,23 @@ def test_answer__members_are_missing_here__503_instead_of_a_lesser_quorum() -> N
 
 def test_identity__a_member_that_says_nothing_of_itself__answers_are_not_kept() -> None:
     assert ensemble(Strategy.VOTE, inside(a=1.0), quorum=1).identity == ""
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_kept__an_answer_that_a_member_had_no_part_in__is_not(stream: bool) -> None:
+    flaky = Outside("x", fails=True)
+    backend = ensemble(Strategy.MAJORITY, Outside("x"), Outside("x"), flaky, quorum=2)
+
+    async def story() -> list[Outcome | None]:
+        kept, seen = AnswerCache(), []
+        for number in range(3):
+            flaky.fails = number == 0
+            one = asking(backend, stream=stream)
+            if stream:
+                assert [piece async for piece in kept.pieces(one)]
+            else:
+                assert await kept.whole(one)
+            seen.append(one.told.outcome)
+        return seen
+
+    assert asyncio.run(story()) == [Outcome.MISS, Outcome.MISS, Outcome.HIT]
