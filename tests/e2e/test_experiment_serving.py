@@ -86,7 +86,7 @@ def chat(server: ServerProcess, user: str, model: str = "cards", **fields: Any) 
         answer = client.chat.completions.with_raw_response.create(
             model=model, messages=[{"role": "user", "content": "my card was stolen"}], user=user, **fields
         )
-    return answer.headers["x-bailiwick-version"], answer.headers.get_list("x-bailiwick-experiment")
+    return answer.headers["x-bailiwick-version"], answer.headers.get_list("x-bailiwick-experiment", split_commas=True)
 
 
 def in_force(server: ServerProcess, revision: int) -> bool:

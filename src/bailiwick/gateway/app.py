@@ -371,9 +371,10 @@ class _Exchange:
                 (b"x-bailiwick-version", self.target.version.encode()),
                 (b"x-bailiwick-route", route.method.value.encode()),
                 (b"x-bailiwick-confidence", b"%.4f" % route.confidence),
-                *((b"x-bailiwick-experiment", _experiment_header(each)) for each in self.target.assigned),
                 *(cache_headers(self.asked.meter) if self.asked is not None and self.asked.meter.cache else ()),
             ]
+            if self.target.assigned:  # in one header: clients refuse answers with more than a hundred
+                named.append((b"x-bailiwick-experiment", b", ".join(map(_experiment_header, self.target.assigned))))
         return named
 
 
