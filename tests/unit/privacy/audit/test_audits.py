@@ -46,7 +46,7 @@ def test_mechanism__one_unit_with_five_rows_uncapped__refuted() -> None:
 
 
 def test_mechanism__unit_moves_the_output_down__refuted_too() -> None:
-    assert audit(laplace(0, 5_000, 2.0), laplace(-1_000, 5_000, 2.0), 1.0, confidence=CERTAIN).refuted
+    assert audit(laplace(0, 5_000, 4.0), laplace(-1_000, 5_000, 4.0), 1.0, confidence=CERTAIN).refuted
 
 
 def test_audit__sides_far_apart__every_output_counts() -> None:
