@@ -19,8 +19,8 @@ demo: $(READY) ## Run the whole way on a sample estate, and leave the server run
 test: $(READY_DEV) ## Run the test suite
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadscope -m "not slow"
 
-test-slow: $(READY_DEV) ## Run the long campaigns
-	@$(BIN)/python -m pytest -m slow
+test-slow: $(READY_DEV) ## Run the long campaigns, and property tests with examples never tried before
+	@$(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile=searching
 
 check: $(READY_DEV) ## Lint, type-check, and hold the house to its floors
 	@$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
 import servers
 from learning_examples import Learning
@@ -18,6 +19,11 @@ from sqlalchemy import create_engine, make_url, text
 from bailiwick.clock import VirtualClock
 from bailiwick.storage.database import Database
 from bailiwick.storage.migrate import upgrade
+
+# A change is judged by the same examples each time; `make test-slow` looks for new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True, database=None)
+hypothesis.settings.register_profile("searching", print_blob=True)
+hypothesis.settings.load_profile("repeatable")
 
 CORPORA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
