@@ -46,6 +46,7 @@ def _served() -> Iterator[dict[str, Any]]:
         build_estate(plain, upstream, upstream)
         for copy in (kept, batched):
             shutil.copytree(plain, copy)
+        _bailiwick(kept, "domain", "update", "proxied", "--set", "generation.temperature=0")
         for domain in ("proxied", "cards"):
             _bailiwick(kept, "cache", "on", domain)
         _bailiwick(batched, "domain", "update", "cards", "--set", 'batching={"size": 64}')

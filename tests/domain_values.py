@@ -47,9 +47,9 @@ backends = st.one_of(
 generations = st.fixed_dictionaries(
     {},
     optional={
-        "temperature": st.floats(0, 2),
+        "temperature": st.none() | st.floats(0, 2),
         "top_p": st.floats(0, 1),
-        "max_tokens": st.integers(1, 8192),
+        "max_tokens": st.none() | st.integers(1, 8192),
         "bounds": st.fixed_dictionaries({}, optional={"n": st.just([1, 4]), "presence_penalty": st.just([-1.5, 1.5])}),
     },
 )

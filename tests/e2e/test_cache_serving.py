@@ -15,6 +15,7 @@ from receivers import eventually
 from serving import ADA, Fleet, ServerProcess, Upstream, serving
 
 from bailiwick.domains.batching import Batching
+from bailiwick.domains.model import Generation
 
 QUESTION = [{"role": "user", "content": "what is a loan, in short?"}]
 
@@ -29,7 +30,7 @@ def upstream() -> Iterator[Upstream]:
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Fleet]:
     built = Fleet(tmp_path_factory.mktemp("fleet"))
-    built.upstream("chatty", upstream.url, timeout_s=5.0, retries=0)
+    built.upstream("chatty", upstream.url, timeout_s=5.0, retries=0, generation=Generation(temperature=0.0))
     built.platform.caching.change("chatty", {}, ADA)
     yield built
     built.platform.close()

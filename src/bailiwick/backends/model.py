@@ -93,9 +93,27 @@ class Reading:
 
 
 class UpstreamRefused(InvalidInput):
-    """The model refused the request (an upstream's 4xx): the client has to change it."""
+    """The model refused the request (an upstream's 4xx): the client has to change it.
+
+    Args:
+        message: as for every error.
+        said_code: the model's own code for it, which clients may know, such as ``context_length_exceeded``.
+    """
 
     code = "upstream_refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        what: str | None = None,
+        where: str | None = None,
+        requested: int | None = None,
+        said_code: str | None = None,
+    ) -> None:
+        super().__init__(message, what=what, where=where, requested=requested)
+        if said_code is not None:
+            self.code = said_code
 
 
 class UpstreamFailed(Unavailable):
@@ -108,6 +126,7 @@ class UpstreamFailed(Unavailable):
         retry_after_s: how long the upstream asked to wait, where it did.
         replica_is_ill: whether the failure counts against the server that was asked: a wrong key does not, nor does
             a limit on the rate of requests.
+        told: the events of the stream have said it already.
     """
 
     code = "upstream_failed"
@@ -122,8 +141,10 @@ class UpstreamFailed(Unavailable):
         where: str | None = None,
         remedy: str | None = None,
         replica_is_ill: bool = True,
+        told: bool = False,
     ) -> None:
         super().__init__(message, where=where, remedy=remedy)
+        self.told = told
         self.replica_is_ill = replica_is_ill
         self.status = status
         self.retryable = retryable

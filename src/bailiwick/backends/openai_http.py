@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from bailiwick.backends.addresses import checked_base_url
+from bailiwick.backends.complaints import Complaint, asked_wait_s, complaint_of
 from bailiwick.backends.model import Call, Operation, UpstreamFailed, UpstreamRefused
 from bailiwick.backends.origin import Header, origin_of
 from bailiwick.backends.pool import UpstreamPool
@@ -107,6 +108,8 @@ class OpenAiHttpBackend:
         if not isinstance(document, dict):
             reply.attempt.failed()
             raise self._failed("answered with something that is not a JSON object")
+        if document.get("error") and call.operation is not Operation.RESPONSE:  # some say 200 to everything
+            raise self._complained(reply.attempt, complaint_of(document), begun=False)
         reply.attempt.succeeded()
         call.usage.take(document.get("usage"))
         return document
@@ -115,6 +118,7 @@ class OpenAiHttpBackend:
         """The upstream's events as they come; silence may last as long as the domain's timeout."""
         cutter = EventCutter(typed=call.operation is Operation.RESPONSE)
         reply: _Reply | None = None
+        begun = False
         try:
             async with asyncio.timeout(call.deadline_s) as deadline:
                 reply = await self._asked(call, stream=True)
@@ -123,9 +127,10 @@ class OpenAiHttpBackend:
                     call.usage.take(cutter.usage)
                     if events:
                         deadline.reschedule(None)
+                        begun = True
                         yield events
-                    if cutter.fault is not None:
-                        raise cutter.fault
+                    if cutter.is_broken:
+                        raise self._broken_stream(cutter, reply.attempt, begun=begun)
                     if cutter.done:
                         reply.attempt.succeeded()
                         await self._until_end(reply.response)
@@ -134,15 +139,15 @@ class OpenAiHttpBackend:
                 call.usage.take(cutter.usage)
                 if events:
                     yield events
-                if not cutter.done:
-                    raise cutter.fault or self._failed("ended its stream early")
+                if cutter.is_broken or not cutter.done:
+                    raise self._broken_stream(cutter, reply.attempt, begun=begun)
                 reply.attempt.succeeded()
         except TimeoutError as error:
             if reply is not None:
                 reply.attempt.failed(slow=True)
             raise self._too_late(call) from error
-        except UpstreamFailed:
-            if reply is not None:
+        except UpstreamFailed as failure:
+            if reply is not None and failure.replica_is_ill:
                 reply.attempt.failed()
             raise
         finally:
@@ -267,16 +272,19 @@ class OpenAiHttpBackend:
         """The error that a status other than 200 means."""
         status = response.status
         if status in _REFUSALS:
-            words = await self._words(response)
-            return UpstreamRefused(f"the upstream refused the request: {words}", where=self._where, requested=status)
+            return self._refused(await self._complaint(response), status)
         if status in (429, 502, 503):
+            words = (await self._complaint(response)).quoted if status == 429 else ""
             return self._failed(
-                f"answered with status {status}",
+                f"answered with status {status}{words}",
                 status=429 if status == 429 else 503,
                 retryable=True,
-                retry_after_s=_retry_after_s(response.header("retry-after")),
+                retry_after_s=asked_wait_s(*map(response.header, ("retry-after-ms", "retry-after", "date"))),
                 replica_is_ill=status != 429,
             )
+        if status == 404:
+            words = (await self._complaint(response)).quoted
+            return self._failed(f"answered with status 404{words}", replica_is_ill=False)
         if status in (401, 403):
             words = f"refused the key (status {status}); check the variable {self._key_variable!r}"
             return self._failed(words, replica_is_ill=False)
@@ -299,16 +307,41 @@ class OpenAiHttpBackend:
             reply.attempt.failed(slow=error.kind is Break.SILENT)
             raise self._broken(error, begun=True, again=False) from error
 
-    async def _words(self, response: UpstreamResponse) -> str:
+    def _refused(self, complaint: Complaint, status: int) -> UpstreamRefused:
+        return UpstreamRefused(
+            f"the upstream refused the request: {complaint.words or f'status {status}'}",
+            what=complaint.param,
+            where=self._where,
+            requested=status,
+            said_code=complaint.code,
+        )
+
+    def _broken_stream(self, cutter: EventCutter, attempt: Attempt, *, begun: bool) -> Exception:
+        if cutter.complaint is not None:
+            return self._complained(attempt, cutter.complaint, begun=begun)
+        if cutter.failed:
+            return self._failed("failed amid its answer, and says so in it", told=True)
+        return cutter.fault or self._failed("ended its stream early")
+
+    def _complained(self, attempt: Attempt, said: Complaint, *, begun: bool) -> UpstreamRefused | UpstreamFailed:
+        """What an error means that came in place of an answer, or of its next event, after a status that was good."""
+        said = said.without(self._key())
+        if said.status in _REFUSALS and not begun:
+            attempt.refused()
+            return self._refused(said, said.status)
+        ill = said.status is None or said.status >= 500
+        status = 429 if said.status == 429 else 502
+        return self._failed(f"ended its answer with an error{said.quoted}", status=status, replica_is_ill=ill)
+
+    async def _complaint(self, response: UpstreamResponse) -> Complaint:
         try:
             document = orjson.loads(await self._bounded(response, _MAX_ERROR_BYTES))
-            error = document["error"]
-            words = error["message"] if isinstance(error, dict) else error
-        except (orjson.JSONDecodeError, KeyError, TypeError, UpstreamFailed, TransportFailed):
-            return f"status {response.status}"
-        key = self._environment.get(self._key_variable or "")
-        text = str(words)[:500]
-        return text.replace(key, "***") if key else text
+        except (orjson.JSONDecodeError, UpstreamFailed, TransportFailed):
+            return Complaint()
+        return complaint_of(document).without(self._key())
+
+    def _key(self) -> str | None:
+        return self._environment.get(self._key_variable or "")
 
     async def _bounded(self, response: UpstreamResponse, limit: int) -> bytes:
         pieces, length = [], 0
@@ -330,7 +363,7 @@ class OpenAiHttpBackend:
     def _headers(self, call: Call) -> list[Header]:
         headers = [*_FIXED, ("x-request-id", call.request_id)]
         if self._key_variable is not None:
-            key = self._environment.get(self._key_variable)
+            key = self._key()
             if not key:
                 raise self._failed(
                     "cannot be called without its key",
@@ -352,6 +385,7 @@ class OpenAiHttpBackend:
         retry_after_s: float | None = None,
         remedy: str | None = None,
         replica_is_ill: bool = True,
+        told: bool = False,
     ) -> UpstreamFailed:
         return UpstreamFailed(
             f"the upstream {what}",
@@ -361,6 +395,7 @@ class OpenAiHttpBackend:
             where=self._where,
             remedy=remedy,
             replica_is_ill=replica_is_ill,
+            told=told,
         )
 
 
@@ -383,12 +418,3 @@ async def _given_up(tasks: Sequence[asyncio.Future[_Reply]], winner: _Reply | No
         if isinstance(outcome, _Reply) and outcome is not winner:
             outcome.attempt.abandoned()
             outcome.response.release()
-
-
-def _retry_after_s(value: str | None) -> float | None:
-    """The header's seconds; its other form, a date, is left to the jitter."""
-    try:
-        seconds = float(value) if value is not None else None
-    except ValueError:
-        return None
-    return seconds if seconds is None or 0.0 <= seconds < float("inf") else None

@@ -9,7 +9,10 @@ from typing import Any
 
 import orjson
 
-LAST_EVENTS = frozenset({"response.completed", "response.failed", "response.incomplete", "error"})
+FAILED_EVENTS = frozenset({"response.failed", "error"})
+"""Types of events that end a stream which has failed."""
+
+LAST_EVENTS = FAILED_EVENTS | {"response.completed", "response.incomplete"}
 """Types of events that end a stream; there is no ``[DONE]``."""
 
 

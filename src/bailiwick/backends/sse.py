@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import orjson
 
+from bailiwick.backends.complaints import Complaint, complaint_of
 from bailiwick.backends.model import UpstreamFailed
-from bailiwick.backends.responses import LAST_EVENTS, usage_of
+from bailiwick.backends.responses import FAILED_EVENTS, LAST_EVENTS, usage_of
 
 MAX_EVENT_BYTES = 1 << 20
 _FIELDS = (b"event", b"id", b"retry")
@@ -18,9 +19,10 @@ _FIELDS = (b"event", b"id", b"retry")
 class EventCutter:
     """Cuts a byte stream into complete, checked events.
 
-    ``done`` becomes true after the last event; ``failed`` after an event that carries an ``error``. ``fault`` is set by
-    an event that no OpenAI-compatible server sends, or that is longer than a megabyte: what came before it is still
-    good. ``usage`` is the usage object of the last event that had one.
+    ``done`` becomes true after the last event. An event that is an error and nothing else is not handed on: it becomes
+    the ``complaint``, and is the last. ``failed`` becomes true where the last of typed events tells a failure, and is
+    handed on. ``fault`` is set by an event that no OpenAI-compatible server sends, or that is longer than a megabyte:
+    what came before it is still good. ``usage`` is the usage object of the last event that had one.
 
     Args:
         typed: the events are those of the Responses API, which end with one of certain types instead of ``[DONE]``.
@@ -31,8 +33,14 @@ class EventCutter:
         self._rest = b""
         self.done = False
         self.failed = False
+        self.complaint: Complaint | None = None
         self.fault: UpstreamFailed | None = None
         self.usage: object = None
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the stream ends badly with what came so far."""
+        return self.failed or self.fault is not None or self.complaint is not None
 
     def feed(self, piece: bytes) -> bytes:
         """The events that this piece completes, to hand on (empty: none yet); none after ``[DONE]`` or a fault."""
@@ -55,11 +63,11 @@ class EventCutter:
     def _checked(self, whole: bytes) -> bytes:
         passed = []
         for event in whole.split(b"\n\n"):
-            if self.done or self.fault is not None:
+            if self.done or self.fault is not None or self.complaint is not None:
                 break
             if event.strip():
                 self.fault = self._fault_of(event)
-                if self.fault is None:
+                if self.fault is None and self.complaint is None:
                     passed.append(event.strip(b"\n") + b"\n\n")
         return b"".join(passed)
 
@@ -84,9 +92,12 @@ class EventCutter:
             return UpstreamFailed("the upstream sent an event whose data is not JSON")
         if not isinstance(document, dict):
             return UpstreamFailed("the upstream sent an event whose data is not a JSON object")
-        self.failed = self.failed or bool(document.get("error"))
+        if document.get("error"):
+            self.complaint = complaint_of(document)
+            return None
         kind = document.get("type")
         if self._typed and isinstance(kind, str) and kind in LAST_EVENTS:
             self.done = True
+            self.failed = kind in FAILED_EVENTS
         self.usage = usage_of(document) or self.usage
         return None

@@ -95,6 +95,11 @@ def on(
         print_json(section)
         return
     out.print(f"Answers of [bold]{domain}[/] are kept for {section.ttl_s:g} s, for {_shared_by(section)}.")
+    kept_on = flags(ctx).platform.domains.get(domain).domain
+    if kept_on.backend.kind != "local" and not section.sampled and kept_on.generation.temperature != 0:
+        out.print("Only of requests with temperature 0 or a seed: others are drawn at random. To keep more, either")
+        out.print(f"  [bold]bailiwick domain update {domain} --set generation.temperature=0[/], the default, or")
+        out.print(f"  [bold]bailiwick cache on {domain} --sampled[/], the first answer for everybody.")
     out.print(f"Next: [bold]bailiwick cache show {domain}[/]; answers say it in their header x-bailiwick-cache.")
 
 

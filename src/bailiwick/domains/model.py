@@ -73,12 +73,15 @@ class Backend:
 class Generation:
     """Default generation parameters, and the bounds that a request cannot leave.
 
+    A default of None leaves the parameter to the model: nothing is added to what the client sent. Some models refuse
+    a temperature or ``max_tokens``, and whoever sets neither expects a whole answer.
+
     ``bounds`` maps a parameter to its smallest and largest allowed value.
     """
 
-    temperature: float = 0.0
-    top_p: float = 1.0
-    max_tokens: int = 256
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
     bounds: dict[str, tuple[float, float]] = field(
         default_factory=lambda: {"temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "max_tokens": (1.0, 8192.0)}
     )

@@ -224,9 +224,9 @@ class BackendDocument(_Strict):
 class GenerationDocument(_Strict):
     """Default generation parameters and the bounds that a request cannot leave."""
 
-    temperature: float = 0.0
-    top_p: float = 1.0
-    max_tokens: int = Field(default=256, ge=1, le=2**31 - 1)
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = Field(default=None, ge=1, le=2**31 - 1)
     bounds: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")

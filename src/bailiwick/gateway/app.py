@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from bailiwick.backends.model import Operation
+from bailiwick.backends.model import Operation, UpstreamFailed
 from bailiwick.caching.answers import AnswerCache
 from bailiwick.caching.model import Outcome
 from bailiwick.caching.wishes import wishes_of
@@ -328,7 +328,8 @@ class _Exchange:
         document = orjson.dumps(error_body(error, status))
         if self.begun:
             self.status = status
-            await self.send({"type": "http.response.body", "body": b"data: " + document + b"\n\n"})
+            told = isinstance(error, UpstreamFailed) and error.told
+            await self.send({"type": "http.response.body", "body": b"" if told else b"data: " + document + b"\n\n"})
             return
         await self.respond(status, document, JSON_TYPE, *refusal_headers(error), *retry_headers(error))
 

@@ -55,6 +55,7 @@ def check_arm(parameters: Mapping[str, Scalar], generation: Generation, *, domai
 def bounded_body(body: dict[str, Any], generation: Generation, *, domain: str) -> dict[str, Any]:
     """The body with the domain's defaults, inside the domain's bounds.
 
+    A parameter without a default is left to the model.
     A limit on tokens above its bound is lowered to it: it is an "at most" and stays true. Any other parameter
     out of bounds is refused, because an answer made with another value is not what was asked for.
     ``max_completion_tokens`` is the newer name of ``max_tokens`` and shares its bounds.
@@ -70,7 +71,9 @@ def bounded_body(body: dict[str, Any], generation: Generation, *, domain: str) -
                 bounded[field] = _inside(field, value, least, most, domain)
     defaults = {"temperature": generation.temperature, "top_p": generation.top_p, "max_tokens": generation.max_tokens}
     for name, default in defaults.items():
-        if bounded.get(name) is None and not (name == "max_tokens" and bounded.get("max_completion_tokens")):
+        if default is None or bounded.get(name) is not None:
+            continue
+        if name != "max_tokens" or not bounded.get("max_completion_tokens"):
             bounded[name] = default
     return bounded
 
@@ -83,8 +86,8 @@ def bounded_response(body: dict[str, Any], generation: Generation, *, domain: st
         renamed["max_completion_tokens"] = asked
     bounded = bounded_body(renamed, generation, domain=domain)
     limits = [bounded.pop(name, None) for name in ("max_tokens", "max_completion_tokens")]
-    bounded["max_output_tokens"] = next(limit for limit in limits if limit is not None)
-    return bounded
+    limit = next((limit for limit in limits if limit is not None), None)
+    return bounded if limit is None else bounded | {"max_output_tokens": limit}
 
 
 def _inside(field: str, value: Any, least: float, most: float, domain: str) -> int | float:

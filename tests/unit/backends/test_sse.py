@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bailiwick.backends.complaints import Complaint
 from bailiwick.backends.model import UpstreamFailed
 from bailiwick.backends.sse import MAX_EVENT_BYTES, EventCutter
 
@@ -51,11 +52,21 @@ def test_cutter__after_done__nothing_is_passed() -> None:
     assert EventCutter().feed(b'data: [DONE]\n\ndata: {"late": 1}\n\n') == b"data: [DONE]\n\n"
 
 
-def test_cutter__upstreams_own_error__passed_and_noticed() -> None:
+def test_cutter__upstreams_own_error__kept_back_and_the_last() -> None:
     cutter = EventCutter()
-    event = b'data: {"error": {"message": "overloaded"}}\n\n'
+    good = b'data: {"a": 1, "error": null}\n\n'
+    assert cutter.feed(good + b'data: {"error": {"message": "overloaded", "code": 503}}\n\n' + good) == good
+    assert cutter.is_broken and cutter.complaint == Complaint("overloaded", status=503)
+
+
+@pytest.mark.parametrize(
+    ("kind", "failed"), [("response.failed", True), ("error", True), ("response.incomplete", False)]
+)
+def test_cutter__typed_failure__passed_and_noticed(kind: str, failed: bool) -> None:
+    event = b'data: {"type":"%b"}\n\n' % kind.encode()
+    cutter = EventCutter(typed=True)
     assert cutter.feed(event) == event
-    assert cutter.failed
+    assert (cutter.is_broken, cutter.failed) == (failed, failed)
 
 
 @pytest.mark.parametrize("kind", ["response.completed", "response.failed", "response.incomplete", "error"])

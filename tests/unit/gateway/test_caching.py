@@ -16,7 +16,7 @@ from gateway_sources import Memory, compiler, split
 
 from bailiwick.caching.answers import AnswerCache
 from bailiwick.domains.cache import AnswerCaching, SemanticCache
-from bailiwick.domains.model import Backend, Domain
+from bailiwick.domains.model import Backend, Domain, Generation
 from bailiwick.gateway.app import Gateway
 from bailiwick.gateway.model import Finished, Snapshot
 from bailiwick.gateway.pins import Pins
@@ -56,7 +56,9 @@ class House:
     def __init__(self, settings: AnswerCaching | None = None, backend: Any = None) -> None:
         self.sources = Memory()
         cards = self.sources.domains["cards"]
-        self.sources.domains["cards"] = replace(cards, cache=settings or AnswerCaching())
+        self.sources.domains["cards"] = replace(
+            cards, cache=settings or AnswerCaching(), generation=Generation(temperature=0.0)
+        )
         self.tape = Tape()
         self.seen: list[Finished] = []
         made = compiler(self.sources)

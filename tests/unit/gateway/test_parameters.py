@@ -21,6 +21,13 @@ def test_parameters__absent__domain_defaults() -> None:
     assert bounded(seed=1) == {"seed": 1, "temperature": 0.2, "top_p": 0.9, "max_tokens": 100}
 
 
+def test_parameters__domain_without_defaults__left_to_the_model() -> None:
+    assert bounded_body({"seed": 1}, Generation(), domain="cards") == {"seed": 1}
+    assert bounded_response({"input": "hi"}, Generation(), domain="cards") == {"input": "hi"}
+    assert bounded_body({"max_completion_tokens": 9}, Generation(), domain="cards") == {"max_completion_tokens": 9}
+    assert bounded_response({"max_output_tokens": 9}, Generation(), domain="cards") == {"max_output_tokens": 9}
+
+
 def test_parameters__null__counts_as_absent() -> None:
     assert bounded(temperature=None)["temperature"] == 0.2
 
