@@ -152,11 +152,20 @@ WHOLE = {
 }
 
 
+OVERLOADED = {"message": "the engine is overloaded", "type": "server_error", "param": None, "code": None}
+TOO_LONG = {
+    "message": "maximum context length is 4096 tokens",
+    "type": "invalid_request_error",
+    "param": "messages",
+    "code": "context_length_exceeded",
+}
+
+
 class Upstream:
     """An OpenAI-compatible server that does what its script says, one step per request; the last step repeats.
 
     Steps: a status such as ``503``, or ``ok``, ``slow``, ``html``, ``drop``, ``malformed``, ``early``, ``forever``,
-    ``flood``, ``drip``.
+    ``flood``, ``drip``, ``complains`` (with 200), ``length`` (a 400 with its code).
     """
 
     def __init__(self) -> None:
@@ -194,6 +203,10 @@ class Upstream:
         if step.isdigit():
             error = json.dumps({"error": {"message": f"scripted {step} key=sk-secret"}}).encode()
             await _respond(send, int(step), b"application/json", error)
+        elif step == "length":
+            await _respond(send, 400, b"application/json", json.dumps({"error": TOO_LONG}).encode())
+        elif step == "complains" and not self.bodies[-1].get("stream"):
+            await _respond(send, 200, b"application/json", json.dumps({"error": OVERLOADED}).encode())
         elif step == "html":
             await _respond(send, 200, b"text/html", b"<html>busy</html>")
         elif step == "slow":
@@ -211,6 +224,9 @@ class Upstream:
             await send({"type": "http.response.body", "body": CHUNK % word, "more_body": True})
         if step == "drop":
             raise RuntimeError("dropped")
+        if step == "complains":
+            body = b"data: " + json.dumps({"error": OVERLOADED}).encode() + b"\n\ndata: [DONE]\n\n"
+            await send({"type": "http.response.body", "body": body, "more_body": True})
         if step == "malformed":
             await send({"type": "http.response.body", "body": b"data: {nonsense\n\n", "more_body": True})
         if step == "forever":

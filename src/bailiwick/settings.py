@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     access_log: str | None = Field(
         None, description="file that a gateway appends one JSON line per request to, without texts; -: standard output"
     )
+    access_log_prompts: bool = Field(
+        False, description="lines of the access log hold what the user asked, its first 10,000 characters"
+    )
     traces: bool = Field(
         False, description="one OpenTelemetry span per request; needs bailiwick[otel], configured by OTEL_* variables"
     )

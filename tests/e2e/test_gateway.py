@@ -19,6 +19,7 @@ from typing import Any
 
 import openai
 import pytest
+from raw_upstream import upstream as raw_upstream
 from serving import ADA, Fleet, ServerProcess, Upstream, serving
 
 from bailiwick.domains.model import Backend, Domain
@@ -43,6 +44,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Fleet
     built = Fleet(tmp_path_factory.mktemp("fleet"))
     built.upstream("chatty", upstream.url, timeout_s=1.0, retries=2, api_key_env="CHATTY_KEY")
     built.upstream("backed", upstream.url, timeout_s=1.0, retries=0, fallback="cards")
+    built.upstream("frank", upstream.url, timeout_s=5.0, retries=0, breaker_failures=0)
     built.upstream("nowhere", "http://127.0.0.1:9/v1", timeout_s=1.0, retries=1)
     built.upstream("keyless", upstream.url, api_key_env="NO_SUCH_KEY_VARIABLE")
     return built
@@ -74,6 +76,11 @@ def post(server: ServerProcess, path: str, body: Any, headers: dict[str, str] | 
 def get(server: ServerProcess, path: str) -> Any:
     with urllib.request.urlopen(f"{server.url}{path}", timeout=30) as response:
         return json.load(response) if "json" in response.headers["content-type"] else response.read().decode()
+
+
+def _sample(server: ServerProcess, name: str) -> float:
+    lines = get(server, "/metrics").splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), 0.0)
 
 
 # Local models
@@ -454,6 +461,76 @@ def test_upstream__breaks_off_its_stream__error_event_not_silence(
         for chunk in stream:
             seen.append(chunk.choices[0].delta.content)
     assert "".join(seen) == "hello"
+
+
+def test_upstream__refuses__its_words_its_code_and_the_field(client: openai.OpenAI, upstream: Upstream) -> None:
+    upstream.will("length")
+    for stream in (False, True):
+        with pytest.raises(openai.BadRequestError, match="maximum context length") as caught:
+            client.chat.completions.create(model="frank", messages=LOST, stream=stream)  # type: ignore[call-overload]
+        assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "messages")
+    assert len(upstream.bodies) == 2
+
+
+def test_upstream__error_amid_its_stream__told_once_and_counted_as_a_failure(
+    server: ServerProcess, upstream: Upstream
+) -> None:
+    upstream.will("complains")
+    failed = (
+        'bailiwick_gateway_requests_total{operation="chat/completions",domain="frank",version="upstream",status="502"}'
+    )
+    before = _sample(server, failed)
+    body = json.dumps({"model": "frank", "messages": LOST, "stream": True}).encode()
+    with urllib.request.urlopen(f"{server.url}/v1/chat/completions", body, timeout=30) as response:
+        events = response.read().decode().split("\n\n")
+    errors = [event for event in events if '"error"' in event]
+    assert len(errors) == 1 and "the engine is overloaded" in errors[0]
+    assert "data: [DONE]" not in events
+    assert post(server, "/v1/chat/completions", {"model": "frank", "messages": LOST})[0] == 502
+    _eventually(lambda: _sample(server, failed) == before + 2)
+
+
+def test_upstream__domain_without_defaults__gets_what_the_client_sent(
+    client: openai.OpenAI, upstream: Upstream
+) -> None:
+    upstream.will("ok")
+    client.chat.completions.create(model="frank", messages=LOST, response_format={"type": "grammar", "value": "x"})  # type: ignore[call-overload]
+    assert upstream.bodies == [
+        {"messages": LOST, "model": "upstream-model", "response_format": {"type": "grammar", "value": "x"}}
+    ]
+
+
+def test_upstream__clients_trace__handed_on(server: ServerProcess, upstream: Upstream) -> None:
+    upstream.will("ok")
+    asked = {"model": "frank", "messages": LOST}
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    post(server, "/v1/chat/completions", asked, {"traceparent": parent, "tracestate": "a=1"})
+    post(server, "/v1/chat/completions", asked, {"traceparent": "nonsense", "tracestate": "a=1"})
+    told = [(each.get(b"traceparent"), each.get(b"tracestate")) for each in upstream.headers]
+    assert told == [(parent.encode(), b"a=1"), (None, None)]
+
+
+def test_upstream__busy_with_a_moment_to_come_again__told_to_the_client(tmp_path: Any) -> None:
+    answer = b"HTTP/1.1 429 Busy\r\nretry-after-ms: 2500\r\nretry-after: 9\r\ncontent-length: 0\r\n\r\n"
+
+    async def story() -> None:
+        async with raw_upstream(answer) as busy:
+            fleet = Fleet(tmp_path)
+            fleet.upstream("busy", busy.url, retries=0)
+            with serving(fleet.home) as server:
+                asked = {"model": "busy", "messages": LOST}
+                status, _, headers = await asyncio.to_thread(post, server, "/v1/chat/completions", asked)
+                assert (status, headers["retry-after"]) == (429, "3")
+            fleet.platform.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/v1/models", "/metrics"])
+def test_head__where_get_is_answered__head_alone(server: ServerProcess, path: str) -> None:
+    request = urllib.request.Request(f"{server.url}{path}", method="HEAD")
+    with urllib.request.urlopen(request, timeout=30) as response:
+        assert (response.status, response.read()) == (200, b"")
 
 
 @pytest.mark.parametrize("stream", [False, True])

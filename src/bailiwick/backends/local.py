@@ -29,6 +29,7 @@ INLINE_CHARACTERS = 4_000
 """Up to here predicting on the event loop costs less than handing over to a thread would delay others."""
 
 _RANKED = 20
+_FORMATS = ("text", "json_object", "json_schema")
 
 
 class LocalBackend:
@@ -102,6 +103,7 @@ class LocalBackend:
 
     async def _chat(self, call: Call) -> tuple[str, Any, dict[str, int]]:
         _one_choice(call.body)
+        _known_format(call.body)
         messages = call.body["messages"]
         (reading,) = await self._read([last_user_text(messages)], call)
         content = wire.content_of(reading, self._domain, as_json=wire.wants_json(call.body))
@@ -206,6 +208,18 @@ def _one_choice(body: dict[str, Any]) -> None:
     if body.get("n", 1) not in (1, None):
         raise InvalidInput(
             f"a local model gives one answer, {body['n']!r} were asked for", what="n", requested=body["n"], allowed=1
+        )
+
+
+def _known_format(body: dict[str, Any]) -> None:
+    wanted = body.get("response_format")
+    kind = wanted.get("type") if isinstance(wanted, dict) else "text"
+    if kind not in _FORMATS:
+        raise InvalidInput(
+            f"a local model does not answer in the format {kind!r}",
+            what="response_format.type",
+            requested=kind[:100] if isinstance(kind, str) else None,
+            allowed=_FORMATS,
         )
 
 

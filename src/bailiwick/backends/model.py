@@ -65,6 +65,7 @@ class Call:
         deadline_s: seconds until the whole answer, or the first event of a stream, must be there.
         usage: filled in by the backend once it knows.
         limits: on cost and latency, for backends that can choose.
+        trace: headers that tell upstreams which trace the call is part of.
     """
 
     operation: Operation
@@ -73,6 +74,7 @@ class Call:
     deadline_s: float = 30.0
     usage: Usage = field(default_factory=Usage)
     limits: Limits = NO_LIMITS
+    trace: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -361,7 +361,7 @@ class OpenAiHttpBackend:
             pass  # releasing it closes it
 
     def _headers(self, call: Call) -> list[Header]:
-        headers = [*_FIXED, ("x-request-id", call.request_id)]
+        headers = [*_FIXED, ("x-request-id", call.request_id), *call.trace]
         if self._key_variable is not None:
             key = self._key()
             if not key:

@@ -1,4 +1,4 @@
-"""One JSON line per finished request, without any text of it, written by a thread of its own."""
+"""One JSON line per finished request, without any text of it unless asked for, written by a thread of its own."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from bailiwick.gateway.model import Finished
 _log = logging.getLogger(__name__)
 _EVERY_S = 0.2
 _MOST_WAITING = 100_000
+_MOST_WAITING_WITH_PROMPTS = 1_000
+_PROMPT_CHARACTERS = 10_000
 
 
 class AccessLog:
@@ -27,13 +29,16 @@ class AccessLog:
     Args:
         target: a file, or ``-`` for standard output.
         clock: when requests finished.
+        with_prompts: lines hold what the user asked, too.
 
     Raises:
         InvalidInput: the file cannot be opened.
     """
 
-    def __init__(self, target: str, clock: Clock) -> None:
+    def __init__(self, target: str, clock: Clock, *, with_prompts: bool = False) -> None:
         self._target = target
+        self._with_prompts = with_prompts
+        self._most_waiting = _MOST_WAITING_WITH_PROMPTS if with_prompts else _MOST_WAITING
         self._clock = clock
         self._lines: deque[bytes] = deque()
         self._stop = threading.Event()
@@ -49,10 +54,13 @@ class AccessLog:
 
     def __call__(self, finished: Finished) -> None:
         """Log one request."""
-        if len(self._lines) >= _MOST_WAITING:
+        if len(self._lines) >= self._most_waiting:
             self.dropped += 1
             return
-        self._lines.append(orjson.dumps(line_of(finished, self._clock.now().isoformat())) + b"\n")
+        line = line_of(finished, self._clock.now().isoformat())
+        if self._with_prompts and finished.text:
+            line["prompt"] = finished.text[:_PROMPT_CHARACTERS]
+        self._lines.append(orjson.dumps(line) + b"\n")
 
     def close(self) -> None:
         """Write what waits, and end."""

@@ -18,6 +18,7 @@ from bailiwick.gateway.participants import Participant
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
 from bailiwick.gateway.targets import Target, targets
+from bailiwick.gateway.trace_context import Trace
 from bailiwick.models.ensemble.selection import NO_LIMITS, Limits
 
 
@@ -33,6 +34,7 @@ class Asked:
         limits: on cost and latency, for ensembles that choose.
         wishes: what the request says of kept answers.
         stand_in: asked before a fallback is, whether it may be; raises `BailiwickError`. None: it may.
+        trace: the headers of the client's trace.
     """
 
     request: ModelRequest
@@ -44,6 +46,7 @@ class Asked:
     limits: Limits = NO_LIMITS
     wishes: Wishes = NO_WISHES
     stand_in: Callable[[Target], Awaitable[None]] | None = None
+    trace: Trace = ()
 
 
 class Answering:
@@ -220,4 +223,4 @@ def call_of(asked: Asked, target: Target) -> Call:
     deadline_s = domain.backend.timeout_s
     if asked.ends_s is not None:
         deadline_s = min(deadline_s, max(0.0, asked.ends_s - time.perf_counter()))
-    return Call(asked.request.operation, body, asked.request_id, deadline_s, limits=asked.limits)
+    return Call(asked.request.operation, body, asked.request_id, deadline_s, limits=asked.limits, trace=asked.trace)

@@ -48,6 +48,7 @@ from bailiwick.gateway.requests import parse_feedback, parse_request, timeout_of
 from bailiwick.gateway.shadowing import MAX_BYTES, Shadows
 from bailiwick.gateway.targets import Target
 from bailiwick.gateway.telemetry import Telemetry, gauge
+from bailiwick.gateway.trace_context import passed_on
 from bailiwick.governance.access.table import AdmittedKey
 from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, render
 from bailiwick.models.ensemble.selection import NO_LIMITS
@@ -129,8 +130,9 @@ class Gateway:
         path = scope["path"]
         known = self._paths.get(path)
         method, handler = known or next(found for prefix, found in self._prefixes.items() if path.startswith(prefix))
-        if scope["method"] != method:
-            headers = [(b"allow", method.encode())]
+        asked = scope["method"]
+        if asked != method and (asked, method) != ("HEAD", "GET"):  # the server leaves out the body
+            headers = [(b"allow", b"GET, HEAD" if method == "GET" else method.encode())]
             await send_json(send, 405, _plain_error(f"{path} answers to {method} only", "method_not_allowed"), headers)
             return
         await handler(scope, receive, send)
@@ -181,6 +183,8 @@ class Gateway:
             asked = replace(asked, ends_s=exchange.started + timeout_s)
         if (limits := limits_of(exchange.headers)) is not NO_LIMITS:
             asked = replace(asked, limits=limits)
+        if b"traceparent" in exchange.headers:
+            asked = replace(asked, trace=passed_on(exchange.headers))
         if any(target.served.caching is not None for target in asked.targets):
             user, client = "" if unit == exchange.request_id else unit, "" if exchange.key is None else exchange.key.id
             asked = replace(asked, wishes=wishes_of(exchange.headers, user, client))
@@ -339,7 +343,8 @@ class _Exchange:
 
     def finished(self) -> Finished:
         """What is told of the exchange once it is over."""
-        target, request, asked = self.target, self.request, self.asked
+        request, asked = self.request, self.asked
+        target = self.target or (asked.targets[0] if asked else None)  # what fails is counted where it was asked
         meter = asked.meter if asked else _NOTHING
         return Finished(
             request_id=self.request_id,
@@ -359,6 +364,8 @@ class _Exchange:
             cache=meter.cache.outcome.value if meter.cache and meter.cache.outcome else "",
             key=self.key.id if self.key else "",
             decision=asked.targets[0].route.decision if asked else None,
+            answered=self.target is not None,
+            text=request.text if request else "",
         )
 
     def _named(self) -> list[tuple[bytes, bytes]]:

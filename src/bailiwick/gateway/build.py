@@ -63,7 +63,9 @@ class RunningGateway:
         )
         self._observers: list[AccessLog | Traces] = []
         if settings.access_log is not None:
-            self._observers.append(AccessLog(settings.access_log, platform.clock))
+            self._observers.append(
+                AccessLog(settings.access_log, platform.clock, with_prompts=settings.access_log_prompts)
+            )
         if settings.traces:
             self._observers.append(Traces(configured_provider()))
         self._door = _door(platform, self._name, self.reloader)

@@ -160,7 +160,7 @@ class Finished:
 
     Args:
         model: as the request names it; empty where it could not be read.
-        domain, version, route: empty where none was reached.
+        domain, version, route: who answered, or was asked first where nobody did; empty where none was reached.
         status: of HTTP; 499 where the client left.
         seconds: from the request's head to the answer's last byte.
         traceparent: the header of W3C Trace Context, where the client sent one.
@@ -168,6 +168,8 @@ class Finished:
         key: the id of the client's key; empty without one.
         decision: of routing, where there is one to be logged.
         cache: ``hit``, ``miss`` or ``bypass``; empty where the domain keeps no answers.
+        answered: whether an answer was begun.
+        text: what detection reads; only for observers that were asked to keep it.
     """
 
     request_id: str
@@ -187,6 +189,8 @@ class Finished:
     key: str = ""
     decision: Decision | None = None
     cache: str = ""
+    answered: bool = True
+    text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,13 @@ def test_chat__answers_the_last_user_message() -> None:
     assert (found["id"], found["model"], found["created"]) == ("chatcmpl-r1", "d@v", int(NOW.timestamp()))
 
 
+@pytest.mark.parametrize("kind", ["grammar", None, ["json_object"]])
+def test_chat__format_that_no_classifier_has__refused(kind: Any) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        answer(Operation.CHAT, messages=said("abc"), response_format={"type": kind})
+    assert caught.value.what == "response_format.type"
+
+
 def test_chat__json__label_and_alternatives_by_confidence() -> None:
     found = answer(Operation.CHAT, messages=said("abc"), response_format={"type": "json_schema", "json_schema": {}})
     assert orjson.loads(found["choices"][0]["message"]["content"]) == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,22 @@ def test_access_log__requests__are_lines_without_text(tmp_path: Path) -> None:
     assert (refused["status"], refused["model"], "domain" in refused) == (404, "nobody", False)
     assert "secret" not in text
     assert "ada" not in text
+
+
+def test_access_log__prompts_asked_for__what_the_user_asked_and_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    log = AccessLog(str(path), CLOCK, with_prompts=True)
+    house = House(None, observers=[log])
+
+    async def story() -> None:
+        await house.ask(x_user_id="ada")
+
+    run(house, story)
+    log(replace(house.seen[0], text="ü" * 20_000))
+    log.close()
+    asked, long = map(json.loads, path.read_text().splitlines())
+    assert (asked["prompt"], long["prompt"]) == ("secret words", "ü" * 10_000)
+    assert "ada" not in path.read_text()
 
 
 def test_access_log__a_file_that_cannot_be_written__is_refused_at_the_start(tmp_path: Path) -> None:

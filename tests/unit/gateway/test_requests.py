@@ -64,7 +64,7 @@ def test_chat__well_formed__model_version_text_and_unknown_fields() -> None:
         (chat(top_logprobs=2), "top_logprobs"),
         (chat(logprobs=True, top_logprobs=21), "top_logprobs"),
         (chat(response_format="json"), "response_format"),
-        (chat(response_format={"type": "xml"}), "response_format.type"),
+        (chat(response_format={"type": 1}), "response_format.type"),
         (chat(stream_options={"include_usage": True}), "stream_options"),
     ],
 )
