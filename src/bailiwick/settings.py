@@ -45,6 +45,11 @@ class Settings(BaseSettings):
     upstream_proxy: SecretStr | None = Field(
         None, description="http://host:3128, an HTTP proxy for every upstream model; needs and chooses aiohttp"
     )
+    upstream_networks: tuple[str, ...] | None = Field(
+        None,
+        description="where upstream models may be beside the public internet, such as 10.1.0.0/16; unset: anywhere but "
+        "link-local addresses",
+    )
     keys: Literal["optional", "required"] = Field(
         "optional",
         description="required: the gateway answers nobody without a key; optional: a key, if given, must be one",

@@ -25,6 +25,7 @@ from bailiwick.backends.aiohttp_client import AiohttpClient
 from bailiwick.backends.connections import Http1Client
 from bailiwick.backends.origin import origin_of
 from bailiwick.backends.ports import Break, Timing, TransportFailed, UpstreamClient
+from bailiwick.network.addresses import OutsideOnly
 
 QUICK = Timing(1.0, 0.3, 0.3)
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -324,6 +325,27 @@ def test_address__link_local_or_unspecified__not_connected_to(host: str) -> None
         assert caught.value.kind is Break.CONNECT
 
     own(work)
+
+
+@pytest.mark.parametrize("kind", [Http1Client, AiohttpClient])
+def test_address__of_a_name__outside_the_named_networks_not_connected_to(
+    kind: type[Http1Client] | type[AiohttpClient],
+) -> None:
+    async def main() -> None:
+        async with upstream(GOOD) as server:
+            named = server.url.replace("127.0.0.1", "localhost")
+            for network, allowed in (("10.1.0.0/16", False), ("127.0.0.0/8", True)):
+                client = kind(allows=OutsideOnly([network]).allows)
+                if allowed:
+                    await ask(client, named)
+                else:
+                    with pytest.raises(TransportFailed) as caught:
+                        await ask(client, named)
+                    assert caught.value.kind is Break.CONNECT
+                await client.close()
+            assert server.connections == 1
+
+    asyncio.run(main())
 
 
 def self_signed(folder: Path) -> Path:

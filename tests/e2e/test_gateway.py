@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -524,6 +525,20 @@ def test_upstream__busy_with_a_moment_to_come_again__told_to_the_client(tmp_path
             fleet.platform.close()
 
     asyncio.run(story())
+
+
+def test_metrics__every_family__named_as_prometheus_asks_and_explained(server: ServerProcess) -> None:
+    lines = get(server, "/metrics").splitlines()
+    helped = dict(line.split(" ", 3)[2:] for line in lines if line.startswith("# HELP "))
+    typed = dict(line.split(" ", 3)[2:] for line in lines if line.startswith("# TYPE "))
+    assert len(typed) > 30
+    assert helped.keys() == typed.keys() and all(helped.values())
+    for name, kind in typed.items():
+        assert re.fullmatch(r"(bailiwick|gen_ai)_[a-z0-9_]+", name)
+        assert name.endswith("_total") == (kind == "counter"), name
+    samples = [re.match(r"[a-z0-9_]+", line) for line in lines if line and not line.startswith("#")]
+    ends = re.compile(r"_(bucket|sum|count)$")
+    assert all(found and (found[0] in typed or ends.sub("", found[0]) in typed) for found in samples)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/v1/models", "/metrics"])

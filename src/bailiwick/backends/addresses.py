@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from bailiwick.errors import InvalidInput
 from bailiwick.network.addresses import allowed_address, is_address
 
 
-def checked_base_url(url: str | None, *, domain: str) -> str:
+def checked_base_url(url: str | None, *, domain: str, allows: Callable[[str], bool] = allowed_address) -> str:
     """The upstream's base URL without a trailing slash.
+
+    Args:
+        url: as configured.
+        domain: whose it is.
+        allows: whether an IP address may be connected to; what a name resolves to is looked at when it is called.
 
     Raises:
         InvalidInput: it is missing, of another scheme than http and https, without a host, with a password, a query
@@ -40,5 +46,12 @@ def checked_base_url(url: str | None, *, domain: str) -> str:
             f"the upstream's address {parts.hostname!r} is link-local, multicast or unspecified",
             what="base_url",
             where=where,
+        )
+    if is_address(parts.hostname) and not allows(parts.hostname):
+        raise InvalidInput(
+            f"the upstream's address {parts.hostname!r} is not public",
+            what="base_url",
+            where=where,
+            remedy="if it shall be called, name its network in the setting upstream_networks",
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import aiohttp
 
@@ -19,10 +19,12 @@ class AiohttpClient:
     Args:
         proxy: address of an HTTP proxy that every request goes through; it resolves the upstreams' names then, so which
             addresses may be called is up to it.
+        allows: whether a resolved IP address may be connected to.
     """
 
-    def __init__(self, *, proxy: str | None = None) -> None:
+    def __init__(self, *, proxy: str | None = None, allows: Callable[[str], bool] = allowed_address) -> None:
         self._proxy = proxy
+        self._allows = allows
         self._session: aiohttp.ClientSession | None = None
 
     async def send(
@@ -61,7 +63,7 @@ class AiohttpClient:
                 limit=0,
                 limit_per_host=CONNECTIONS_PER_ORIGIN,
                 keepalive_timeout=IDLE_S,
-                resolver=None if self._proxy else GuardedResolver(allowed_address),
+                resolver=None if self._proxy else GuardedResolver(self._allows),
                 ttl_dns_cache=30,
             )
             self._session = aiohttp.ClientSession(

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bailiwick.backends.http1 import Connection
 from bailiwick.backends.origin import Header, Origin, request_bytes
@@ -30,15 +30,21 @@ class Http1Client:
         limit: connections to one origin; further requests wait for their turn.
         idle_s: how long an idle connection is kept.
         context: which certificates are trusted; None: those of the system, or of ``SSL_CERT_FILE``.
+        allows: whether a resolved IP address may be connected to.
     """
 
     def __init__(
-        self, *, limit: int = CONNECTIONS_PER_ORIGIN, idle_s: float = IDLE_S, context: ssl.SSLContext | None = None
+        self,
+        *,
+        limit: int = CONNECTIONS_PER_ORIGIN,
+        idle_s: float = IDLE_S,
+        context: ssl.SSLContext | None = None,
+        allows: Callable[[str], bool] = allowed_address,
     ) -> None:
         self._limit = limit
         self._idle_s = idle_s
         self._hubs: dict[_Key, _Hub] = {}
-        self._names = _Names()
+        self._names = _Names(allows)
         self._context = context
 
     async def send(
@@ -124,9 +130,10 @@ class Http1Client:
 
 
 class _Names:
-    """The system's resolver, less the addresses that `allowed_address` refuses; answers are kept for a while."""
+    """The system's resolver, less the addresses that are not allowed; answers are kept for a while."""
 
-    def __init__(self) -> None:
+    def __init__(self, allows: Callable[[str], bool]) -> None:
+        self._allows = allows
         self._known: dict[tuple[str, int], tuple[float, list[str]]] = {}
 
     async def addresses(self, host: str, port: int) -> list[str]:
@@ -140,7 +147,7 @@ class _Names:
         if loop.time() >= until_s:
             answers = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             named = dict.fromkeys(str(answer[4][0]) for answer in answers)
-            found = [address for address in named if allowed_address(address)]
+            found = [address for address in named if self._allows(address)]
             if not found:
                 raise OSError("the name resolves to no address that may be called")
             self._known[host, port] = (loop.time() + _NAMES_KEPT_S, found)

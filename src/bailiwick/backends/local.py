@@ -110,7 +110,7 @@ class LocalBackend:
         logprobs = None
         if call.body.get("logprobs") is True:
             logprobs = wire.chat_logprobs(reading, content, call.body.get("top_logprobs") or 0)
-        prompt_tokens = sum(estimate_tokens(content_text(message.get("content"))) for message in messages)
+        prompt_tokens = estimate_tokens(*(content_text(message.get("content")) for message in messages))
         counted = wire.usage(prompt_tokens, estimate_tokens(content))
         call.usage.take(counted)
         return content, logprobs, counted
@@ -125,7 +125,7 @@ class LocalBackend:
         messages = responses.messages_of(call.body)
         (reading,) = await self._read([last_user_text(messages)], call)
         content = wire.content_of(reading, self._domain, as_json=responses.wants_json(call.body))
-        prompt_tokens = sum(estimate_tokens(content_text(message.get("content"))) for message in messages)
+        prompt_tokens = estimate_tokens(*(content_text(message.get("content")) for message in messages))
         counted = wire.usage(prompt_tokens, estimate_tokens(content))
         call.usage.take(counted)
         return responses.response(
@@ -152,7 +152,7 @@ class LocalBackend:
             for index, reading in enumerate(readings)
         ]
         written = sum(estimate_tokens(reading.label) for reading in readings)
-        counted = wire.usage(sum(map(estimate_tokens, prompts)), written)
+        counted = wire.usage(estimate_tokens(*prompts), written)
         call.usage.take(counted)
         return choices, counted
 
@@ -167,7 +167,7 @@ class LocalBackend:
                 allowed=len(self._labels),
             )
         vectors = np.sqrt(await self._predict(texts, call.deadline_s))
-        tokens = sum(map(estimate_tokens, texts))
+        tokens = estimate_tokens(*texts)
         call.usage.take({"prompt_tokens": tokens})
         encoding = call.body.get("encoding_format", "float")
         return wire.embeddings(vectors, model=self._name, tokens=tokens, encoding=encoding)

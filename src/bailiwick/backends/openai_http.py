@@ -73,7 +73,9 @@ class OpenAiHttpBackend:
     ) -> None:
         backend = domain.backend
         self._rng = rng or Random()  # noqa: S311 - jitter and balance, not secrets
-        addresses = [checked_base_url(url, domain=domain.id) for url in backend.addresses or (None,)]
+        addresses = [
+            checked_base_url(url, domain=domain.id, allows=pool.allows) for url in backend.addresses or (None,)
+        ]
         try:
             origins = [origin_of(address) for address in addresses]
         except ValueError as error:

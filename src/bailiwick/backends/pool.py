@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Literal
 from weakref import WeakValueDictionary
@@ -17,6 +17,7 @@ from bailiwick.backends.origin import Origin
 from bailiwick.backends.ports import UpstreamClient
 from bailiwick.backends.replicas import Replica, ReplicaReport, ReplicaSet
 from bailiwick.domains.model import Backend
+from bailiwick.network.addresses import allowed_address
 
 ClientKind = Literal["own", "aiohttp"]
 
@@ -27,11 +28,15 @@ class UpstreamPool:
     Args:
         kind: ``own`` costs least; ``aiohttp`` also reads compressed answers. A proxy needs aiohttp, so it is chosen.
         proxy: address of an HTTP proxy that every request to an upstream goes through.
+        allows: whether a resolved IP address may be connected to.
     """
 
-    def __init__(self, kind: ClientKind = "own", *, proxy: str | None = None) -> None:
+    def __init__(
+        self, kind: ClientKind = "own", *, proxy: str | None = None, allows: Callable[[str], bool] = allowed_address
+    ) -> None:
         self.kind: ClientKind = "aiohttp" if proxy else kind
-        self.client = _client(self.kind, proxy)
+        self.allows = allows
+        self.client = _client(self.kind, proxy, allows)
         self._replicas: WeakValueDictionary[tuple[str, Origin], Replica] = WeakValueDictionary()
         self._sets: WeakValueDictionary[tuple[str, tuple[Origin, ...], bool], ReplicaSet] = WeakValueDictionary()
         self._lock = threading.Lock()  # snapshots are compiled in a thread of their own
@@ -91,9 +96,9 @@ class UpstreamPool:
         await self.client.close()
 
 
-def _client(kind: ClientKind, proxy: str | None) -> UpstreamClient:
+def _client(kind: ClientKind, proxy: str | None, allows: Callable[[str], bool]) -> UpstreamClient:
     if kind == "own":
-        return Http1Client()
+        return Http1Client(allows=allows)
     from bailiwick.backends.aiohttp_client import AiohttpClient  # costs a fifth of a second, so only where it is used
 
-    return AiohttpClient(proxy=proxy)
+    return AiohttpClient(proxy=proxy, allows=allows)

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
+_COUNTED_CHARACTERS = 30_000
 
 
 def content_text(content: Any) -> str:
@@ -34,10 +35,18 @@ def last_user_text(messages: list[Any]) -> str:
     return content_text(messages[-1].get("content")) if messages else ""
 
 
-def estimate_tokens(text: str) -> int:
-    """Words and punctuation marks. An estimate: a classifier has no tokenizer of its own.
+def estimate_tokens(*texts: str) -> int:
+    """Words and punctuation marks of all texts. An estimate: a classifier has no tokenizer of its own.
 
-    >>> estimate_tokens("Where's my card?")
-    6
+    What follows the first 30,000 characters counts in proportion: nobody's long body keeps others waiting.
+
+    >>> estimate_tokens("Where's my card?"), estimate_tokens("my card", "is lost"), estimate_tokens("no " * 1_000_000)
+    (6, 4, 1000000)
     """
-    return len(_TOKEN.findall(text))
+    counted = read = 0
+    for text in texts:
+        counted += len(_TOKEN.findall(text, 0, _COUNTED_CHARACTERS - read))
+        read += len(text)
+        if read >= _COUNTED_CHARACTERS:
+            return round(counted * sum(map(len, texts)) / _COUNTED_CHARACTERS)
+    return counted

@@ -15,6 +15,7 @@ import orjson
 from bailiwick.clock import Clock
 from bailiwick.errors import InvalidInput
 from bailiwick.gateway.model import Finished
+from bailiwick.metrics.prometheus import Family, Sample
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 0.2
@@ -61,6 +62,17 @@ class AccessLog:
         if self._with_prompts and finished.text:
             line["prompt"] = finished.text[:_PROMPT_CHARACTERS]
         self._lines.append(orjson.dumps(line) + b"\n")
+
+    def families(self) -> list[Family]:
+        """For Prometheus."""
+        return [
+            Family(
+                "bailiwick_access_log_dropped_total",
+                "counter",
+                "Lines of the access log that could not be written.",
+                [Sample(self.dropped, {})],
+            )
+        ]
 
     def close(self) -> None:
         """Write what waits, and end."""

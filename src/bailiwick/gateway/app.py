@@ -50,7 +50,7 @@ from bailiwick.gateway.targets import Target
 from bailiwick.gateway.telemetry import Telemetry, gauge
 from bailiwick.gateway.trace_context import passed_on
 from bailiwick.governance.access.table import AdmittedKey
-from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, render
+from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, Sample, render
 from bailiwick.models.ensemble.selection import NO_LIMITS
 from bailiwick.traffic.model import Assignment
 
@@ -269,7 +269,12 @@ class Gateway:
             *self.shadows.families(),
             *self.cache.families(),
             gauge("snapshot_stale", "1 while the stores cannot be read.", reloader.stale is not None),
-            gauge("snapshot_reloads", "Snapshots swapped in since the start.", reloader.reloads),
+            Family(
+                "bailiwick_gateway_snapshot_reloads_total",
+                "counter",
+                "Snapshots swapped in since the start.",
+                [Sample(reloader.reloads, {})],
+            ),
             gauge(
                 "domains_with_problems",
                 "Domains that cannot be served as configured; /readyz says why.",

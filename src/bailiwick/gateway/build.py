@@ -31,7 +31,9 @@ from bailiwick.gateway.snapshot import Compiler
 from bailiwick.gateway.sources import PlatformSources
 from bailiwick.gateway.traces import Traces, configured_provider
 from bailiwick.gateway.upstreams import upstream_families, upstreams_document
+from bailiwick.network.addresses import OutsideOnly, allowed_address
 from bailiwick.platform import Platform
+from bailiwick.settings import Settings
 
 
 class RunningGateway:
@@ -39,8 +41,7 @@ class RunningGateway:
 
     def __init__(self, platform: Platform) -> None:
         sources = PlatformSources(platform)
-        proxy = platform.settings.upstream_proxy
-        self._pool = UpstreamPool(platform.settings.upstream_client, proxy=proxy.get_secret_value() if proxy else None)
+        self._pool = _pool(platform.settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         settings = platform.settings
         board = Board(platform.metrics.record)
@@ -81,6 +82,7 @@ class RunningGateway:
                 *upstream_families(self._pool),
                 *members_families(board),
                 *platform.routing_log.families(),
+                *(family for each in self._observers if isinstance(each, AccessLog) for family in each.families()),
             ],
             upstreams=lambda: [*upstreams_document(self._pool), *members_document(board)],
             on_feedback=told(board),
@@ -122,6 +124,15 @@ class RunningGateway:
         with suppress(BailiwickError, SQLAlchemyError):  # without it, the report runs out by itself
             await asyncio.to_thread(self._reports.leave, self._name)
         await self._pool.close()
+
+
+def _pool(settings: Settings) -> UpstreamPool:
+    proxy, networks = settings.upstream_proxy, settings.upstream_networks
+    return UpstreamPool(
+        settings.upstream_client,
+        proxy=proxy.get_secret_value() if proxy else None,
+        allows=allowed_address if networks is None else OutsideOnly(networks).allows,
+    )
 
 
 def _door(platform: Platform, gateway: str, reloader: Reloader) -> Door:

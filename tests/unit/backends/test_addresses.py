@@ -4,6 +4,7 @@ import pytest
 
 from bailiwick.backends.addresses import checked_base_url
 from bailiwick.errors import InvalidInput
+from bailiwick.network.addresses import OutsideOnly
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9000/v1/", "https://models.example.com/v1", "http://[::1]:8000"])
@@ -39,3 +40,12 @@ def test_base_url__anything_else__refused_without_its_secrets(url: str | None) -
         checked_base_url(url, domain="cards")
     assert "cards" in str(caught.value)
     assert "secret" not in str(caught.value.fields())
+
+
+def test_base_url__networks_named__public_addresses_and_those_alone() -> None:
+    allows = OutsideOnly(["10.1.0.0/16"]).allows
+    for url in ("https://93.184.215.14/v1", "http://10.1.2.3:8000/v1", "http://a-name:8000/v1"):
+        assert checked_base_url(url, domain="cards", allows=allows) == url
+    for url in ("http://10.2.0.1/v1", "http://127.0.0.1/v1", "http://[::1]/v1", "http://[::ffff:10.2.0.1]/v1"):
+        with pytest.raises(InvalidInput, match="upstream_networks"):
+            checked_base_url(url, domain="cards", allows=allows)

@@ -144,3 +144,20 @@ def test_access_log__prompts_asked_for__what_the_user_asked_and_no_more(tmp_path
 def test_access_log__a_file_that_cannot_be_written__is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput):
         AccessLog(str(tmp_path / "missing" / "access.jsonl"), CLOCK)
+
+
+def test_access_log__file_gone__lines_are_counted_as_dropped(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = AccessLog(str(folder / "access.jsonl"), CLOCK)
+    (folder / "access.jsonl").unlink()
+    folder.rmdir()
+    house = House(None, observers=[log])
+
+    async def story() -> None:
+        await house.ask()
+
+    run(house, story)
+    log.close()
+    (family,) = log.families()
+    assert (family.name, [sample.value for sample in family.samples]) == ("bailiwick_access_log_dropped_total", [1])

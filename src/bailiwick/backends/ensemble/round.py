@@ -101,7 +101,7 @@ class Round:
     def prompt_tokens(self, texts: Sequence[str]) -> int:
         """Of the texts that every classifier of the ensemble reads; counted once."""
         if self._prompt_tokens is None:
-            self._prompt_tokens = sum(map(estimate_tokens, texts))
+            self._prompt_tokens = estimate_tokens(*texts)
         return self._prompt_tokens
 
     @property
