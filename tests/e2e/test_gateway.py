@@ -527,6 +527,17 @@ def test_upstream__busy_with_a_moment_to_come_again__told_to_the_client(tmp_path
     asyncio.run(story())
 
 
+def test_base_url__without_v1__serves_as_well(server: ServerProcess) -> None:
+    with openai.OpenAI(base_url=server.url, api_key="unused", max_retries=0, timeout=30) as client:
+        chat = client.chat.completions.create(model="cards", messages=LOST)  # type: ignore[arg-type]
+        assert chat.choices[0].message.content == "lost_card"
+        assert client.completions.create(model="cards", prompt="my card was stolen").choices[0].text == "lost_card"
+        assert client.responses.create(model="cards", input="my card was stolen").output_text == "lost_card"
+        assert client.embeddings.create(model="cards", input="my card").data[0].embedding
+        assert "cards" in {model.id for model in client.models.list()}
+        assert client.models.retrieve("cards").id == "cards"
+
+
 def test_metrics__every_family__named_as_prometheus_asks_and_explained(server: ServerProcess) -> None:
     lines = get(server, "/metrics").splitlines()
     helped = dict(line.split(" ", 3)[2:] for line in lines if line.startswith("# HELP "))

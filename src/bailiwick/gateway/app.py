@@ -107,7 +107,7 @@ class Gateway:
         self._evaluations = Evaluations(reloader, recorder, self.telemetry, max_body_bytes, self._door.identify)
         listing = Listing(reloader, self._door.identify, upstreams)
         self._prefixes: dict[str, tuple[str, Callable[[Scope, Receive, Send], Awaitable[None]]]] = {
-            MODEL: ("GET", listing.one_model),
+            **dict.fromkeys((MODEL, MODEL.removeprefix("/v1")), ("GET", listing.one_model)),
             f"{FLAGS}/": ("POST", self._evaluations),
         }
         self._paths: dict[str, tuple[str, Callable[[Scope, Receive, Send], Awaitable[None]]]] = {
@@ -120,6 +120,9 @@ class Gateway:
             "/readyz": ("GET", self._readiness),
             "/metrics": ("GET", self._metrics),
         }
+        # Clients of other gateways may have a base URL without /v1.
+        for path in ("/v1/models", *(f"/v1/{operation.value}" for operation in Operation)):
+            self._paths[path.removeprefix("/v1")] = self._paths[path]
 
     def serves(self, path: str) -> bool:
         """Whether the gateway answers this path."""

@@ -38,8 +38,8 @@ class Listing:
         await self._answer(scope, send, self._models)
 
     async def one_model(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """Answer ``GET /v1/models/{model}``."""
-        name = unquote(scope["path"].removeprefix(MODEL))
+        """Answer ``GET /v1/models/{model}``, also without ``/v1``."""
+        name = unquote(scope["path"].removeprefix("/v1").removeprefix("/models/"))
         await self._answer(scope, send, lambda key: self._model(key, name))
 
     async def backends(self, scope: Scope, _receive: Receive, send: Send) -> None:
