@@ -679,6 +679,18 @@ def test_responses__upstream__passed_through_whole_and_streamed(
             assert stream.get_final_response().output_text == "lost_card"
 
 
+def test_responses__template_without_input__for_the_upstream_to_know(
+    client: openai.OpenAI, server: ServerProcess, upstream: Upstream
+) -> None:
+    upstream.will("ok")
+    asked = {"prompt": {"id": "pmpt_1", "variables": {"city": "Utrecht"}}}
+    assert post(server, "/v1/responses", {"model": "frank", **asked})[0] == 200
+    assert upstream.bodies == [{"model": "upstream-model", **asked}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="cards", prompt={"id": "pmpt_1"})
+    assert caught.value.param == "prompt"
+
+
 @pytest.mark.parametrize("given", [None, [], [1], [{}], 7, [{"role": "nobody", "content": "x"}]])
 def test_responses__bad_input__400_that_names_it(server: ServerProcess, given: Any) -> None:
     status, document, _ = post(server, "/v1/responses", {"model": "cards", "input": given})

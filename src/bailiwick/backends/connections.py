@@ -129,6 +129,10 @@ class Http1Client:
         return self._idle_s
 
 
+class AddressNotAllowed(OSError):
+    """A name resolves to no address that may be called. Errors show the names of exceptions only, so it has its own."""
+
+
 class _Names:
     """The system's resolver, less the addresses that are not allowed; answers are kept for a while."""
 
@@ -140,7 +144,8 @@ class _Names:
         """The addresses that may be called, in another order each time.
 
         Raises:
-            OSError: the name is unknown, or none of its addresses may be called.
+            OSError: the name is unknown.
+            AddressNotAllowed: none of its addresses may be called.
         """
         loop = asyncio.get_running_loop()
         until_s, found = self._known.get((host, port), (0.0, []))
@@ -149,7 +154,7 @@ class _Names:
             named = dict.fromkeys(str(answer[4][0]) for answer in answers)
             found = [address for address in named if self._allows(address)]
             if not found:
-                raise OSError("the name resolves to no address that may be called")
+                raise AddressNotAllowed("the name resolves to no address that may be called")
             self._known[host, port] = (loop.time() + _NAMES_KEPT_S, found)
         else:
             found.append(found.pop(0))

@@ -123,6 +123,8 @@ class LocalBackend:
                 remedy="send the whole conversation as input",
             )
         messages = responses.messages_of(call.body)
+        if not messages and call.body.get("input") is None:
+            raise InvalidInput(f"{self._name!r} keeps no templates", what="prompt", remedy="send the text as input")
         (reading,) = await self._read([last_user_text(messages)], call)
         content = wire.content_of(reading, self._domain, as_json=responses.wants_json(call.body))
         prompt_tokens = estimate_tokens(*(content_text(message.get("content")) for message in messages))

@@ -296,7 +296,7 @@ class OpenAiHttpBackend:
     def _broken(self, error: TransportFailed, *, begun: bool, again: bool) -> UpstreamFailed:
         """What a broken exchange means for the call."""
         if error.kind is Break.CONNECT:
-            return self._failed("cannot be connected to", status=503, retryable=True)
+            return self._failed(f"cannot be connected to ({error.words})", status=503, retryable=True)
         if error.kind is Break.SILENT:
             return self._failed(f"was silent for {self._timing.silence_s:g} s", status=504, retryable=again)
         what = "broke off its answer" if begun else "broke off before it answered"

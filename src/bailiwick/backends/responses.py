@@ -32,7 +32,7 @@ def messages_of(body: dict[str, Any]) -> list[dict[str, Any]]:
     >>> messages_of({"input": "hi"})
     [{'role': 'user', 'content': 'hi'}]
     """
-    given = body["input"]
+    given = body.get("input") or ()  # none beside a template
     if isinstance(given, str):
         return [{"role": "user", "content": given}]
     return [item for item in given if "role" in item]

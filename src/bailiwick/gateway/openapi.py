@@ -192,7 +192,7 @@ def _schemas() -> Document:
         ),
         "GatewayResponse": _object(
             {**_COMMON, "stream": {"type": "boolean"}, "input": given, "max_output_tokens": _whole(1, 1 << 31)},
-            *("model", "input"),
+            "model",
         ),
         "GatewayFeedback": _object(feedback, "request_id", more=False),
         "GatewayEvaluation": _object({"context": {"type": "object"}}),

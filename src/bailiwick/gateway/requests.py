@@ -169,6 +169,8 @@ def _response(body: dict[str, Any]) -> str:
     given = body.get("input")
     if isinstance(given, str):
         return given
+    if given is None and isinstance(body.get("prompt"), dict):  # a template that the upstream keeps
+        return ""
     if not isinstance(given, list) or not given:
         raise _wrong("input", "must be a text or a list with at least one item")
     if len(given) > MAX_MESSAGES:

@@ -17,6 +17,7 @@ from bailiwick.backends.health import check_all
 from bailiwick.backends.model import Operation, UpstreamFailed, Usage
 from bailiwick.backends.pool import UpstreamPool
 from bailiwick.domains.model import Backend
+from bailiwick.network.addresses import OutsideOnly
 
 BUSY = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"
 ERROR = b"HTTP/1.1 500 Error\r\ncontent-length: 0\r\n\r\n"
@@ -52,6 +53,22 @@ def test_replicas__one_is_busy_or_away__the_other_answers_at_once() -> None:
             assert len(good.heads) == 20
 
     running(work)
+
+
+@pytest.mark.parametrize(
+    ("host", "networks", "kind"),
+    [("127.0.0.1", ["127.0.0.0/8"], "ConnectionRefusedError"), ("localhost", ["10.1.0.0/16"], "AddressNotAllowed")],
+)
+def test_connection__cannot_be_made__says_of_which_kind_the_failure_is(
+    host: str, networks: list[str], kind: str
+) -> None:
+    async def work() -> None:
+        pool = UpstreamPool(allows=OutsideOnly(networks).allows)
+        with pytest.raises(UpstreamFailed, match=rf"cannot be connected to \({kind}\)"):
+            await backend_of(pool, f"http://{host}:9/v1").answer(call_of())
+        await pool.close()
+
+    asyncio.run(work())
 
 
 def test_replicas__equally_fast__both_take_calls() -> None:
