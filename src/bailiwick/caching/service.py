@@ -156,6 +156,7 @@ class CachingService:
                 f"the model of {domain!r} runs in this process: asking it costs less than comparing questions",
                 what="domain",
                 requested=domain,
+                remedy="`bailiwick cache on` gives the same question the same answer; that is enough here",
             )
         version = None if model is None else self._version(model)
         similarity = Similarity(None if version is None else self._model(version.id).predict)

@@ -196,6 +196,8 @@ def _rule(document: Any, where: str) -> Rule:
     )
     if rule.pattern is not None and not isinstance(rule.pattern, str):
         raise InvalidInput("a pattern must be a text", what="pattern", where=where)
+    if rule.pattern:
+        _check_pattern(rule.pattern, f"{where}, {rule.name!r}")
     if not (rule.keywords or rule.pattern or rule.conditions):
         raise InvalidInput(
             f"the rule {rule.name!r} asks for nothing and would take every query",
@@ -207,6 +209,14 @@ def _rule(document: Any, where: str) -> Rule:
     if wordless is not None:
         raise InvalidInput(f"the keyword {wordless!r} holds no word", what="keywords", where=where)
     return rule
+
+
+def _check_pattern(pattern: str, where: str) -> None:
+    try:
+        LinearPattern(pattern)
+    except InvalidInput as error:
+        error.where = f"{where}: {error.where}"
+        raise
 
 
 def _conditions(document: Mapping[str, Any], where: str) -> list[Any]:

@@ -128,7 +128,10 @@ class EnsembleSpec:
         if not 0 <= self.cost_weight < math.inf:
             raise _wrong("cost_weight", self.cost_weight, "0 or more")
         if (self.strategy is Strategy.BEST_OF) != (self.judge is not None):
-            raise _wrong("judge", self.judge and self.judge.name, "named for best-of, and only there")
+            says = "best-of needs a judge" if self.judge is None else f"{self.strategy.value} has no judge"
+            raise InvalidInput(
+                f"an ensemble by {says}", what="judge", allowed="--judge MODEL with best-of, and only there"
+            )
         for member in (*self.members, *([self.judge] if self.judge else [])):
             _check_member(member)
         if self.strategy in LEARNED and any(member.version is None for member in self.members):
