@@ -1,7 +1,8 @@
 """`make bench-experiments`: assignment, statistics, their error rates, and A/A experiments through the real thing.
 
-``--quick`` repeats each simulation a tenth as often. The peers run in an environment of their own, made by
-`benchmarks.peers`, or in that of ``--peer-python``, or not at all with ``--without-peers``.
+``--quick`` repeats each simulation a tenth as often; ``--replay`` measures only the last part, and keeps what was
+published of the others. The peers run in an environment of their own, made by `benchmarks.peers`, or in that of
+``--peer-python``, or not at all with ``--without-peers``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import json
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -16,7 +18,7 @@ from typing import Any
 
 from benchmarks import experiment_replay
 from benchmarks.peers import environment
-from benchmarks.records import publish
+from benchmarks.records import RESULTS, publish
 
 TIMED = ("bench_assignment", "bench_statistics_fixed", "bench_statistics_sequential")
 """One after the other: they measure time."""
@@ -53,9 +55,18 @@ def run(*, quick: bool = False, peer_python: str | None = None, jobs: int | None
         for (part, given), future in zip(SIMULATED, simulated, strict=True):
             found += future.result()
             print(f"Counted {part} {given.get('only', '')}", file=sys.stderr)
+    return found + _replayed(100 if quick else 1_000)
+
+
+def _replayed(experiments: int) -> list[dict[str, Any]]:
     print("Replaying A/A experiments ...", file=sys.stderr)
-    replayed = experiment_replay.run(experiments=100 if quick else 1_000)
-    return found + [{**row, "part": "experiment_replay"} for row in replayed]
+    return [{**row, "part": "experiment_replay"} for row in experiment_replay.run(experiments=experiments)]
+
+
+def _again() -> list[dict[str, Any]]:
+    """What was published, with the last part measured again."""
+    published = json.loads((RESULTS / "experiments.json").read_text("utf-8"))["records"]
+    return [row for row in published if row["part"] != "experiment_replay"] + _replayed(1_000)
 
 
 def _simulate(part: str, given: dict[str, Any], quick: bool) -> list[dict[str, Any]]:
@@ -68,10 +79,14 @@ def _simulate(part: str, given: dict[str, Any], quick: bool) -> list[dict[str, A
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
+    parser.add_argument("--replay", action="store_true", help="measure the last part again, keep the others' figures")
     parser.add_argument("--peer-python", help="an interpreter that has the peers")
     parser.add_argument("--without-peers", action="store_true", help="measure ours alone")
     parser.add_argument("--jobs", type=int, help="simulations at once; one per core where left out")
     arguments = parser.parse_args()
+    if arguments.replay:
+        publish("experiments", _again())
+        raise SystemExit
     interpreter = None if arguments.without_peers else arguments.peer_python or environment()
     records = run(quick=arguments.quick, peer_python=interpreter, jobs=arguments.jobs)
     # a quick run must not take the place of the figures that the docs rest on

@@ -6,16 +6,11 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import re
-import sys
-from pathlib import Path
 from typing import Any
 
-from benchmarks.records import RESULTS
+from benchmarks.figures import DOCS, committed, print_or_write, renewed
 
-PAGE = Path(__file__).parents[1] / "docs" / "experiments.md"
+PAGE = DOCS / "experiments.md"
 TABLES = {
     "watched": ("simulations.sequential", "simulations.uneven"),
     "fixed": ("simulations.fixed_horizon",),
@@ -25,13 +20,10 @@ TABLES = {
 }
 """Name of a table: the parts of `benchmarks/bench_experiments.py` that it shows."""
 
-_MARKED = re.compile(r"<!-- figures: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
-
 
 def records() -> list[dict[str, Any]]:
     """The committed figures."""
-    found: list[dict[str, Any]] = json.loads((RESULTS / "experiments.json").read_text("utf-8"))["records"]
-    return found
+    return committed("experiments")
 
 
 def table(name: str, rows: list[dict[str, Any]]) -> str:
@@ -51,7 +43,7 @@ def table(name: str, rows: list[dict[str, Any]]) -> str:
 
 def written(page: str, rows: list[dict[str, Any]]) -> str:
     """The page with every marked table renewed."""
-    return _MARKED.sub(lambda mark: f"<!-- figures: {mark[1]} -->\n{table(mark[1], rows)}<!-- end -->", page)
+    return renewed(page, lambda name: table(name, rows))
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -70,10 +62,4 @@ def _number(value: float, unit: str) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/experiments.md")
-    if parser.parse_args().write:
-        PAGE.write_text(written(PAGE.read_text("utf-8"), records()), "utf-8")
-    else:
-        for each in TABLES:
-            sys.stdout.write(f"{each}\n\n{table(each, records())}\n")
+    print_or_write(PAGE, TABLES, lambda name: table(name, records()), __doc__)
