@@ -103,3 +103,9 @@ def test_rules__patterns_that_are_dear_together__are_refused_with_what_would_do(
         parse_rules(dear)
     assert (refused.value.what, refused.value.requested) == ("pattern", 12 * 197)
     assert refused.value.remedy
+
+
+def test_rules__a_pattern_that_is_none__names_file_rule_and_character() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse_rules_text('[[rule]]\nname = "x"\ndomain = "cards"\npattern = "(a"\n', "rules.toml")
+    assert refused.value.where == "rules.toml: rule 1, 'x': character 3"
