@@ -156,6 +156,28 @@ def test_similar__proven__is_kept_with_its_figures_and_can_be_taken_back(house: 
     assert house.section("helper") == AnswerCaching(ttl_s=60)
 
 
+def test_measure__says_hits_and_wrong_ones_at_each_likeness_and_changes_nothing(house: House) -> None:
+    words = ["alpha bravo charlie delta echo foxtrot", "golf hotel india juliett kilo lima"]
+    house.rows = [LabelledText(f"{words[n % 2]} {'abcdefgh'[n % 8]}{n}", f"label {n % 2}") for n in range(80)]
+    before = house.domains.get("helper").revision
+    found = house.caching.measure("helper", "queries")
+    assert [each.questions for each in found] == [40] * 6
+    hits = [each.hits for each in found]
+    assert hits == sorted(hits, reverse=True)
+    assert found[0].hits == 0, "numbers in a question must be the same to the letter"
+    house.rows = [replace(each, text=each.text.rstrip("0123456789")) for each in house.rows]
+    house.rows = [replace(each, text=f"{each.text} {'xyz' * (n // 8)}") for n, each in enumerate(house.rows)]
+    found = house.caching.measure("helper", "queries")
+    assert found[0].hits == 40
+    assert (found[0].wrong, found[0].low) == (0, 0.0)
+    house.rows = [replace(each, label=str(n)) for n, each in enumerate(house.rows)]
+    assert [each.wrong for each in house.caching.measure("helper", "queries")] == [each.hits for each in found]
+    assert house.domains.get("helper").revision == before
+    house.rows = house.rows[:10]
+    with pytest.raises(InvalidInput, match="10 labelled questions"):
+        house.caching.measure("helper", "queries")
+
+
 def test_document__without_the_section__says_nothing_of_it() -> None:
     plain = domain_json(a_domain())
     assert "cache" not in plain and "batching" not in plain

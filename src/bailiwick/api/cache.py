@@ -87,6 +87,18 @@ def similar(
     return asdict(found)
 
 
+@router.get("/{domain}/similar")
+def measure(
+    domain: DomainId,
+    dataset: Annotated[str, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*$")],
+    model: VersionId | None = None,
+    platform: Platform = Depends(platform_of),
+) -> dict[str, Any]:
+    """How often similar questions would share an answer at which likeness, and how often wrongly. Changes nothing."""
+    found = platform.caching.measure(domain, dataset, model=model)
+    return {"domain": domain, "dataset": dataset, "model": model, "thresholds": [asdict(each) for each in found]}
+
+
 @router.delete("/{domain}/similar")
 def exact(
     domain: DomainId, platform: Platform = Depends(platform_of), actor: Actor = Depends(actor_of)

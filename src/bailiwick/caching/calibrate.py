@@ -16,6 +16,7 @@ from bailiwick.models.model import LabelledText
 
 LEVEL = 0.95
 FEWEST = 40
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _CAUTION = 0.8
 _BLOCK = 512
 
@@ -74,6 +75,53 @@ def calibrate(
     hit = alike >= threshold
     hits, mistaken = int(hit.sum()), int(wrong[hit].sum())
     return Calibration(threshold, max_wrong, len(alike), hits, mistaken, upper_bound(mistaken, hits))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a threshold would give on examples that had no part in its choice.
+
+    Args:
+        questions: that were asked, each once.
+        hits: of them that another question's answer would have been given to.
+        wrong: of the hits where that question has another label.
+        low, high: 95 % interval of the share of hits that are wrong (Clopper and Pearson, two-sided).
+    """
+
+    threshold: float
+    questions: int
+    hits: int
+    wrong: int
+    low: float
+    high: float
+
+
+def measure(
+    examples: Sequence[LabelledText],
+    similarity: Similarity,
+    thresholds: Sequence[float] = THRESHOLDS,
+    *,
+    seed: int = 0,
+) -> list[Measured]:
+    """Hits and wrong hits at stated thresholds: one half of the examples is kept, the other asked. None is chosen.
+
+    Args:
+        examples: that the similarity was not learned from.
+        similarity: of two texts.
+        thresholds: likenesses from which two questions would be taken for the same.
+        seed: of the division into halves.
+    """
+    distinct = list({_plain(each.text): each for each in examples}.values())
+    Random(seed).shuffle(distinct)  # noqa: S311 - a division into halves, no secret
+    alike, wrong = asked_against_kept(distinct, similarity)
+    found = []
+    for threshold in thresholds:
+        hit = alike >= threshold
+        hits, mistaken = int(hit.sum()), int(wrong[hit].sum())
+        spare = (1 - LEVEL) / 2
+        low = 0.0 if not mistaken else float(betaincinv(mistaken, hits - mistaken + 1, spare))
+        found.append(Measured(threshold, len(alike), hits, mistaken, low, upper_bound(mistaken, hits, 1 - spare)))
+    return found
 
 
 def upper_bound(wrong: int, hits: int, level: float = LEVEL) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from bailiwick.caching.calibrate import LEVEL, Calibration, calibrate
+from bailiwick.caching.calibrate import FEWEST, LEVEL, Calibration, Measured, calibrate, measure
 from bailiwick.caching.model import HIT_METRIC, SIMILAR_METRIC
 from bailiwick.caching.similarity import Similarity
 from bailiwick.clock import Clock
@@ -143,7 +143,8 @@ class CachingService:
 
         Raises:
             NotFound: there is no such domain, data set or version.
-            InvalidInput: the budget is out of bounds, or the domain's model is local: asking it costs less.
+            InvalidInput: the budget is out of bounds, the domain's model is local: asking it costs less, or the data
+                set has too few questions of the domain that the model has not seen.
             GateFailed: no threshold keeps to the budget, as far as the examples can tell. Nothing has changed.
             Conflict: the domain keeps no answers, or somebody else kept changing it.
         """
@@ -156,17 +157,50 @@ class CachingService:
                 f"the model of {domain!r} runs in this process: asking it costs less than comparing questions",
                 what="domain",
                 requested=domain,
+                remedy="`bailiwick cache on` gives the same question the same answer; that is enough here",
             )
-        version = None if model is None else self._version(model)
-        similarity = Similarity(None if version is None else self._model(version.id).predict)
+        version, similarity, examples = self._compared(dataset, domain, model)
         with threadpool_limits(limits=1):  # threads that wait for each other cost more than such small products
-            found = calibrate(self._examples(dataset, domain, version), similarity, max_wrong=max_wrong)
+            found = calibrate(examples, similarity, max_wrong=max_wrong)
         if not found.holds or found.threshold is None:
             raise _no_threshold(domain, found)
         name = None if version is None else version.id
         semantic = SemanticCache(found.threshold, max_wrong, name, dataset, found.questions, found.hits, found.wrong)
         self._changed(domain, lambda kept: replace(_present(domain, kept), semantic=semantic), actor)
         return found
+
+    def measure(self, domain: str, dataset: str, *, model: str | None = None) -> list[Measured]:
+        """How often similar questions would share an answer at which threshold, and how often wrongly. Changes nothing.
+
+        Args:
+            domain: that keeps answers, or does not yet.
+            dataset: with labelled questions of the domain.
+            model: as for `similar`.
+
+        Raises:
+            NotFound: there is no such domain, data set or version.
+            InvalidInput: the data set has too few questions of the domain that the model has not seen.
+        """
+        self._domains.get(domain)
+        _, similarity, examples = self._compared(dataset, domain, model)
+        with threadpool_limits(limits=1):
+            return measure(examples, similarity)
+
+    def _compared(
+        self, dataset: str, domain: str, model: str | None
+    ) -> tuple[ModelVersion | None, Similarity, Sequence[LabelledText]]:
+        """What questions are compared by, and those to compare."""
+        version = None if model is None else self._version(model)
+        examples = self._examples(dataset, domain, version)
+        if len(examples) < FEWEST:
+            raise InvalidInput(
+                f"the data set {dataset!r} has {len(examples)} labelled questions for {domain!r} to compare",
+                what="dataset",
+                requested=dataset,
+                allowed=f"{FEWEST} or more",
+                remedy=f"import questions of {domain!r}, or name with --model a version of the domain that they are of",
+            )
+        return version, Similarity(None if version is None else self._model(version.id).predict), examples
 
     def exact(self, domain: str, actor: Actor) -> AnswerCaching:
         """Give kept answers to the same question only.

@@ -169,6 +169,41 @@ def similar(
     out.print("Numbers, names, negations and quoted words must be the same, and everything before the question.")
 
 
+@app.command()
+def measure(
+    ctx: typer.Context,
+    domain: Domain,
+    dataset: Annotated[str, typer.Option(help="Labelled questions of the domain.", show_default=False)],
+    model: Annotated[
+        str | None, typer.Option(help="A version whose labels say what a question means, such as cards.")
+    ] = None,
+) -> None:
+    """How often similar questions would share an answer, and how often wrongly. Changes nothing.
+
+    Half of the examples are kept, the other half asks; a hit is wrong where the two labels differ.
+
+    Examples: bailiwick cache measure helper --dataset queries --model cards
+    """
+    found = flags(ctx).platform.caching.measure(domain, dataset, model=model)
+    if flags(ctx).json:
+        print_json({"domain": domain, "dataset": dataset, "model": model, "thresholds": found})
+        return
+    rows = [
+        (
+            f"{each.threshold:g}",
+            f"{100 * each.hits / each.questions:.1f} %",
+            f"{each.wrong:,} of {each.hits:,}",
+            f"{100 * each.low:.1f} to {100 * each.high:.1f} %",
+        )
+        for each in found
+    ]
+    columns = ("alike from", "hits", "wrong", "95 % interval")
+    print_table(f"Similar questions to {domain}: {found[0].questions:,} asked", columns, rows)
+    named = "" if model is None else f" --model {model}"
+    told = f"Next: bailiwick cache similar {domain} --dataset {dataset}{named} --max-wrong 5%"
+    out.print(told, style="dim", markup=False)
+
+
 def _state(settings: AnswerCaching | None) -> str:
     return "none" if settings is None else "on" if settings.enabled else "off"
 

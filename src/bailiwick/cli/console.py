@@ -67,7 +67,8 @@ def fail(error: BailiwickError, *, as_json: bool) -> NoReturn:
         err.print(f"[bold red]Error:[/] {escape(error.message)}")
         for label, value in (("where", error.where), ("allowed", error.allowed), ("do", error.remedy)):
             if value is not None:
-                err.print(f"  [dim]{label}:[/] {escape(str(value))}")
+                shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+                err.print(f"  [dim]{label}:[/] {escape(shown)}")
     sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))
 
 

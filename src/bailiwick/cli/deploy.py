@@ -85,7 +85,9 @@ def _print_gates(version: str, gates: Sequence[GateResult]) -> None:
 def _print_decision(made: Deployment) -> None:
     if made.status is DeploymentStatus.HELD:
         out.print(f"[bold red]Held[/]: {explain(made.gates)}. Traffic is as it was.")
-        out.print(f"  next: train a better one, or: bailiwick deploy {made.version} --force --reason '...'")
+        unmeasured = any(gate.measured is None for gate in made.gates)
+        better = "measure it (bailiwick evaluate, bailiwick ensemble evaluate)" if unmeasured else "train a better one"
+        out.print(f"  next: {better}, or: bailiwick deploy {made.version} --force --reason '...'")
         return
     if made.status is DeploymentStatus.WAITING:
         people = f"{made.approvals_needed} approval{'s' * (made.approvals_needed > 1)}"

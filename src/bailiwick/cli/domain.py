@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,8 @@ from bailiwick.cli import domain_options as options
 from bailiwick.cli import domain_views as views
 from bailiwick.cli.console import out, print_json
 from bailiwick.cli.context import flags
+from bailiwick.cli.files import write_whole
+from bailiwick.cli.litellm import import_litellm
 from bailiwick.domains.difference import with_values
 from bailiwick.domains.document import (
     MAX_DOCUMENT_BYTES,
@@ -276,6 +277,9 @@ def import_document(
     views.next_step(f"bailiwick domain import {source}" if dry_run else "bailiwick domain list")
 
 
+app.command("import-litellm")(import_litellm)
+
+
 @app.command("export")
 def export_document(
     ctx: typer.Context,
@@ -287,7 +291,7 @@ def export_document(
     if output is None:
         sys.stdout.write(data.decode())
         return
-    _write_whole(output, data)
+    write_whole(output, data)
     if flags(ctx).json:
         print_json({"file": str(output), "domains": len(document.domains)})
     else:
@@ -333,17 +337,3 @@ def _fetched(source: str, known: list[str]) -> DomainSet:
         data = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1)
         return parse_document(data, source="standard input", known_domains=known)
     return parse_document(read_file(Path(source)), source=source, known_domains=known)
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise InvalidInput(f"the file cannot be written: {error.strerror}", what="--output", where=str(path)) from error

@@ -12,7 +12,7 @@ from bailiwick.cli.ensemble_options import Options, members_of
 from bailiwick.cli.ensemble_views import print_explanation, print_report, print_version
 from bailiwick.datasets.model import Split
 from bailiwick.models.ensemble.selection import Limits
-from bailiwick.models.ensemble.spec import Strategy
+from bailiwick.models.ensemble.spec import TEXTS, Strategy
 
 app = typer.Typer(
     add_completion=False,
@@ -62,9 +62,16 @@ def create(
     judging = members_of(platform, [judge], Options())[0] if judge is not None else None
     terms = options.terms(quorum, deadline_ms, slow_ms, 0.0, judging)
     version = platform.ensembles.create(domain, chosen, strategy, actor=flags(ctx).actor(), terms=terms)
-    print_version(ctx, version, platform.ensembles.get(version.id)[1])
-    if not flags(ctx).json:
-        out.print(f"Next: [bold]bailiwick ensemble evaluate {version.id}[/]", soft_wrap=True)
+    made = platform.ensembles.get(version.id)[1]
+    print_version(ctx, version, made)
+    if flags(ctx).json:
+        return
+    if made.spec.follows or made.spec.strategy in TEXTS:
+        out.print("What its members will say cannot be measured beforehand, so it passes no gate. Next, one of:")
+        out.print(f"  bailiwick deploy {version.id} --force --reason '...'", markup=False, soft_wrap=True)
+        out.print(f"  bailiwick traffic shadow {domain} {version.id} --share 10%", markup=False, soft_wrap=True)
+        return
+    out.print(f"Next: [bold]bailiwick ensemble evaluate {version.id}[/]", soft_wrap=True)
 
 
 @app.command(

@@ -69,7 +69,12 @@ def _numbers(option: str, given: Sequence[str], members: Sequence[str]) -> dict[
         except ValueError:
             value = math.nan
         if not equals or not 0 <= value < math.inf:
-            raise InvalidInput(f"{option} {each!r} is not MEMBER=NUMBER", what=option, requested=each)
+            raise InvalidInput(
+                f"{option} {each!r} is not MEMBER=NUMBER",
+                what=option,
+                requested=each,
+                allowed="a number from 0 on, as in cards~1=0.5",
+            )
         if member not in members:
             raise InvalidInput(
                 f"{option} names {member!r}, which is no --member", what=option, requested=member, allowed=list(members)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from bailiwick.cli.console import out, print_json, print_table
 from bailiwick.cli.context import flags
 from bailiwick.cli.key_options import expiry_of, limit_changes
 from bailiwick.cli.rollout import parse_duration
+from bailiwick.domains.schema import is_id
 from bailiwick.governance.access.document import domain_limits_document, key_document, usage_document
 from bailiwick.governance.access.model import ClientKey, IssuedKey, Limits
 from bailiwick.governance.access.usage import day_of
@@ -63,6 +64,7 @@ def create(
         expires_at=expiry_of(expires, platform.clock.now()),
     )
     _show_secret(ctx, issued, f"The key [bold green]{name}[/] ({issued.key.id}) may ask {_domains(issued.key)}.")
+    _name_missing(ctx, issued.key.domains)
 
 
 @app.command("list")
@@ -166,6 +168,7 @@ def set_limits(
             print_json(domain_limits_document(of_domain, limits))
         else:
             out.print(f"Everybody together may ask {of_domain}: {_limits(limits) or 'without limit'}.")
+            _name_missing(ctx, (of_domain,))
         return
     assert name is not None
     changed = platform.access.change(
@@ -182,6 +185,7 @@ def set_limits(
         print_json(key_document(changed, platform.clock.now()))
     else:
         out.print(f"The key {changed.name} may ask {_domains(changed)}: {_limits(changed.limits) or 'without limit'}.")
+        _name_missing(ctx, changed.domains)
 
 
 @app.command()
@@ -223,6 +227,16 @@ def _show_secret(ctx: typer.Context, issued: IssuedKey, said: str) -> None:
     out.print("Its secret, which is not shown again:", soft_wrap=True)
     out.print(f"  {issued.secret}", markup=False, soft_wrap=True)
     out.print("Clients send it as their API key: [bold]OPENAI_API_KEY=bwk_...[/]", soft_wrap=True)
+
+
+def _name_missing(ctx: typer.Context, domains: Sequence[str]) -> None:
+    """Name domains that do not exist: they may be meant for later, or mistyped."""
+    if flags(ctx).json or not domains:
+        return
+    known = {each.domain.id for each in flags(ctx).platform.domains.list_domains()}
+    missing = [name for name in domains if is_id(name) and name not in known]
+    if missing:
+        out.print(f"No domain is called {', '.join(missing)} yet: see `bailiwick domain list`.", markup=False)
 
 
 def _domains(key: ClientKey) -> str:

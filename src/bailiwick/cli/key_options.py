@@ -46,7 +46,11 @@ def expiry_of(text: str | None, now: datetime) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        return now + timedelta(seconds=parse_duration(text))
+        try:
+            return now + timedelta(seconds=parse_duration(text))
+        except InvalidInput as error:
+            error.allowed = "a time from now such as 90d or 12h, a date such as 2027-01-31, or never"
+            raise
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 

@@ -20,11 +20,10 @@ _MOST = 20
 def print_explanation(found: Mapping[str, Any]) -> None:
     """Every stage of a decision."""
     if found["domain"] is None:
-        out.print("[bold red]Nobody[/] answers: ", end="")
+        out.print(f"[bold red]Nobody[/] answers: {escape(found['reason'])}")
     else:
         out.print(f"[bold]{found['domain']}[/] answers" + (f" with {found['version']}" if found["version"] else ""))
-        out.print(f"  {found['method']}, confidence {found['confidence']:.3f}: ", end="")
-    out.print(found["reason"], markup=False)
+        out.print(f"  {found['method']}, confidence {found['confidence']:.3f}: {escape(found['reason'])}")
     if found["fallbacks"]:
         out.print(f"  if it cannot: {', '.join(found['fallbacks'])}")
     if "rules" not in found:

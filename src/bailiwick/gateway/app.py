@@ -179,8 +179,9 @@ class Gateway:
         if snapshot.access is not access:  # changed while the body came
             exchange.key = self._door.identify(exchange.headers, snapshot.access)
         self._door.check(exchange.key, request.model)
-        if exchange.key is not None and exchange.key.exact is not None:
-            asker.may_ask = exchange.key.may_ask
+        if exchange.key is not None:
+            asker.client = exchange.key.id
+            asker.may_ask = None if exchange.key.exact is None else exchange.key.may_ask
         asked = self._answering.ask(request, snapshot, exchange.request_id, unit, asker)
         if (timeout_s := timeout_of(exchange.headers)) is not None:
             asked = replace(asked, ends_s=exchange.started + timeout_s)

@@ -42,7 +42,8 @@ def question_of(request: ModelRequest, unit: str, participant: Participant | Non
     """What the router must know of a request.
 
     The turns of a conversation have the session of ``x-session-id`` in common, or a user and the first message. Without
-    either nobody can tell that two requests belong together.
+    either nobody can tell that two requests belong together. What a conversation is called is what a client says: of
+    clients with keys each has its own, so that none of them learns from a name that it guesses where another's went.
     """
     if participant is None:
         return Question(request.text, request.operation.value, unit, attributes=_attributes(request, None))
@@ -51,6 +52,9 @@ def question_of(request: ModelRequest, unit: str, participant: Participant | Non
     conversation = session
     if session is None and user is not None and first is not None:
         conversation = xxh3_128_hexdigest(f"{user}\0{first}".encode("utf-8", "surrogatepass"))
+    asker = participant if isinstance(participant, Asker) else None
+    if conversation is not None and asker is not None and asker.client:
+        conversation = f"{asker.client}\0{conversation}"
     return Question(
         text=request.text,
         operation=request.operation.value,
@@ -59,7 +63,7 @@ def question_of(request: ModelRequest, unit: str, participant: Participant | Non
         conversation=conversation,
         turn=turn,
         attributes=_attributes(request, participant),
-        may_ask=participant.may_ask if isinstance(participant, Asker) else None,
+        may_ask=None if asker is None else asker.may_ask,
     )
 
 

@@ -31,9 +31,10 @@ class Asker:
         user: the body's ``user``; the header ``x-user-id`` stands in.
         request_id: of the request.
         may_ask: the domains that the sender's key is for; None: all.
+        client: the id of the sender's key; empty: it has none of ours.
     """
 
-    __slots__ = ("_headers", "_request_id", "_user", "may_ask")
+    __slots__ = ("_headers", "_request_id", "_user", "client", "may_ask")
 
     def __init__(
         self,
@@ -41,8 +42,10 @@ class Asker:
         user: str | None,
         request_id: str,
         may_ask: Callable[[str], bool] | None = None,
+        client: str = "",
     ) -> None:
         self.may_ask = may_ask
+        self.client = client
         self._headers = headers
         self._user = user
         self._request_id = request_id

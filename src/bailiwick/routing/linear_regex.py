@@ -14,7 +14,7 @@ simple and fast", 2007.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bailiwick.errors import InvalidInput
@@ -32,9 +32,13 @@ Test = Callable[[str], bool]
 
 @dataclass(slots=True)
 class _State:
-    """A test with one way on, or ways on without a test; ``assertion`` guards the latter."""
+    """A test with one way on, or ways on without a test; ``assertion`` guards the latter.
+
+    ``reads`` is what the test is for: one sign, or a class as it is written.
+    """
 
     test: Test | None = None
+    reads: str = ""
     ways: list[int] = field(default_factory=list)
     assertion: str = ""
 
@@ -56,9 +60,21 @@ class LinearPattern:
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
-        states, self._start, self._end = _Parser(pattern).parsed()
-        self._states = states
+        self._states, self._start, end = _Parser(pattern).parsed()
+        self._final = 1 << end
+        self._width = len(self._states) // 8 + 1
+        self._literals: dict[str, int] = {}
+        self._classes: dict[str, tuple[Test, int]] = {}
+        for number, state in enumerate(self._states):
+            if state.test is not None:
+                self._reads(state.test, state.reads, 1 << number)
+        self._reached: list[dict[int, int]] = [{} for _ in range(9)]
         self._forget()
+
+    @property
+    def size(self) -> int:
+        """How many states it has: what one character may cost at most is in proportion to them."""
+        return len(self._states)
 
     def search(self, text: str) -> bool:
         """Whether the expression matches anywhere in the text."""
@@ -71,15 +87,24 @@ class LinearPattern:
                 return True
         return self._ends(current)
 
+    def _reads(self, test: Test, reads: str, bit: int) -> None:
+        """Remember which states read what; those that read the same are asked once."""
+        if len(reads) > 1:
+            self._classes[reads] = test, self._classes.get(reads, (test, 0))[1] | bit
+            return
+        for sign in {reads, reads.lower()}:
+            self._literals[sign] = self._literals.get(sign, 0) | bit
+
     def _forget(self) -> None:
         self._cached = 0
         self._next: list[dict[str, int]] = [{}]
-        self._sets: list[tuple[frozenset[int], int]] = [(frozenset(), _EDGE)]  # 0 stands for a match
-        self._known: dict[tuple[frozenset[int], int], int] = {}
+        self._sets: list[tuple[int, int]] = [(0, _EDGE)]  # 0 stands for a match
+        self._known: dict[tuple[int, int], int] = {}
         self._at_end: dict[int, bool] = {}
-        self._first = self._number(frozenset({self._start}), _EDGE)
+        self._accepted: dict[str, int] = {}
+        self._first = self._number(1 << self._start, _EDGE)
 
-    def _number(self, kernel: frozenset[int], before: int) -> int:
+    def _number(self, kernel: int, before: int) -> int:
         found = self._known.get((kernel, before))
         if found is None:
             found = self._known[(kernel, before)] = len(self._sets)
@@ -89,40 +114,61 @@ class LinearPattern:
 
     def _stepped(self, current: int, character: str) -> int:
         kernel, before = self._sets[current]
-        kind = _kind(character)
-        closed = self._closure(kernel, before, kind)
-        if self._end in closed:
-            self._next[current][character] = _MATCH
-            return _MATCH
-        onward = {self._start}
-        for number in closed:
-            state = self._states[number]
-            if state.test is not None and state.test(character):
-                onward.update(state.ways)
         if self._cached >= _MAX_CACHED:
             self._forget()  # memory stays bounded; the text goes on from here
-            return self._number(frozenset(onward), kind)
-        found = self._next[current][character] = self._number(frozenset(onward), kind)
+            current = self._number(kernel, before)
         self._cached += 1
+        kind = _kind(character)
+        closed = self._closure(kernel, before, kind)
+        if closed & self._final:
+            found = _MATCH
+        else:  # what is read leads from a state to the next one, see `_Parser._single`
+            found = self._number((closed & self._accepting(character)) << 1 | 1 << self._start, kind)
+        self._next[current][character] = found
         return found
 
     def _ends(self, current: int) -> bool:
         found = self._at_end.get(current)
         if found is None:
             kernel, before = self._sets[current]
-            found = self._at_end[current] = self._end in self._closure(kernel, before, _EDGE)
+            found = self._at_end[current] = bool(self._closure(kernel, before, _EDGE) & self._final)
         return found
 
-    def _closure(self, kernel: Iterable[int], before: int, after: int) -> set[int]:
-        """Every state that is reached without reading, between two characters of these kinds."""
-        seen = set(kernel)
-        waiting = list(seen)
+    def _accepting(self, character: str) -> int:
+        """The states that read a character, as bits."""
+        found = self._accepted.get(character)
+        if found is None:
+            found = self._literals.get(character, 0)
+            for test, bits in self._classes.values():
+                if test(character):
+                    found |= bits
+            self._accepted[character] = found
+        return found
+
+    def _closure(self, kernel: int, before: int, after: int) -> int:
+        """Every state that is reached without reading, between two characters of these kinds; all as bits.
+
+        Eight states are looked up at a time: texts that need a new set of states with every character must not be slow.
+        """
+        reached = self._reached[3 * before + after]
+        closed = 0
+        for place, eight in enumerate(kernel.to_bytes(self._width, "little")):
+            if eight:
+                found = reached.get(eight << 8 | place)
+                if found is None:
+                    found = reached[eight << 8 | place] = self._walked(eight, place, before, after)
+                closed |= found
+        return closed
+
+    def _walked(self, eight: int, place: int, before: int, after: int) -> int:
+        waiting = [8 * place + bit for bit in range(8) if eight >> bit & 1]
+        seen = sum(1 << number for number in waiting)
         while waiting:
             state = self._states[waiting.pop()]
             if state.test is None and _holds(state.assertion, before, after):
                 for way in state.ways:
-                    if way not in seen:
-                        seen.add(way)
+                    if not seen >> way & 1:
+                        seen |= 1 << way
                         waiting.append(way)
         return seen
 
@@ -255,22 +301,26 @@ class _Parser:
         return least, most
 
     def _atom(self) -> Part:
+        begins = self._at
         sign = self._peek()
         self._at += 1
         if sign == "(":
             return self._group()
         if sign == "[":
-            return self._single(self._bracket())
+            test = self._bracket()
+            return self._single(test, self._pattern[begins : self._at])
         if sign == ".":
-            return self._single(lambda character: character != "\n")
+            return self._single(lambda character: character != "\n", "any")
         if sign in ("^", "$"):
             return self._assertion(sign)
         if sign == "\\":
             escape = self._escape()
-            return self._assertion(escape) if isinstance(escape, str) else self._single(escape)
+            if isinstance(escape, str):
+                return self._assertion(escape)
+            return self._single(escape, self._pattern[begins : self._at])
         if sign in ("*", "+", "?", "{"):
             raise self._wrong(f"repeats nothing with {sign!r}")
-        return self._single(_same(sign))
+        return self._single(_same(sign), sign)
 
     def _group(self) -> Part:
         if self._peek() == "?":
@@ -333,8 +383,9 @@ class _Parser:
             raise self._wrong(f"has an escape \\{letter} that is not understood in a class", r"\d \w \s")
         return _CONTROLS.get(letter, letter)
 
-    def _single(self, test: Test) -> Part:
-        first, last = self._new(test), self._new()
+    def _single(self, test: Test, reads: str) -> Part:
+        """One character; the state after it is the next in number, which `LinearPattern` relies on."""
+        first, last = self._new(test, reads), self._new()
         self._states[first].ways.append(last)
         return first, last
 
@@ -344,10 +395,10 @@ class _Parser:
         self._states[first].ways.append(last)
         return first, last
 
-    def _new(self, test: Test | None = None) -> int:
+    def _new(self, test: Test | None = None, reads: str = "") -> int:
         if len(self._states) >= MAX_STATES:
             raise self._wrong(f"needs more than {MAX_STATES} states", "fewer or smaller repetitions")
-        self._states.append(_State(test))
+        self._states.append(_State(test, reads))
         return len(self._states) - 1
 
     def _peek(self) -> str:

@@ -23,6 +23,9 @@ from bailiwick.traffic.model import Condition, Operator
 
 MAX_RULES = 1_000
 MAX_PATTERNS = 50
+MAX_STATES = 2_000
+"""Of all patterns together: each character of a query may cost something for each of them."""
+
 MAX_WORDS = 100
 READ_CHARACTERS = 2_000
 """A rule looks at so much of a query: its time is linear in it, and must stay bounded."""
@@ -82,6 +85,11 @@ class RuleBook:
         self._wordless = [number for number, rule in enumerate(self.rules) if not rule.keywords]
         if by_word:
             self._automaton.make_automaton()
+
+    @property
+    def states(self) -> int:
+        """Of all patterns together; see `MAX_STATES`."""
+        return sum(pattern.size for pattern in self._patterns if pattern is not None)
 
     def match(self, text: str, attributes: Attributes) -> Rule | None:
         """The rule that decides, or None.
@@ -146,7 +154,16 @@ def parse_rules(documents: Any, where: str = "rules") -> tuple[Rule, ...]:
         raise InvalidInput(
             f"more than {MAX_PATTERNS} rules hold a pattern", what="pattern", where=where, remedy="join them with |"
         )
-    RuleBook(rules)
+    states = RuleBook(rules).states
+    if states > MAX_STATES:
+        raise InvalidInput(
+            f"the patterns of all rules need {states:,} states together",
+            what="pattern",
+            where=where,
+            requested=states,
+            allowed=f"at most {MAX_STATES:,}",
+            remedy="repeat less ({2,100} is written out a hundred times), or say it with keywords",
+        )
     return rules
 
 
@@ -179,6 +196,8 @@ def _rule(document: Any, where: str) -> Rule:
     )
     if rule.pattern is not None and not isinstance(rule.pattern, str):
         raise InvalidInput("a pattern must be a text", what="pattern", where=where)
+    if rule.pattern:
+        _check_pattern(rule.pattern, f"{where}, {rule.name!r}")
     if not (rule.keywords or rule.pattern or rule.conditions):
         raise InvalidInput(
             f"the rule {rule.name!r} asks for nothing and would take every query",
@@ -190,6 +209,14 @@ def _rule(document: Any, where: str) -> Rule:
     if wordless is not None:
         raise InvalidInput(f"the keyword {wordless!r} holds no word", what="keywords", where=where)
     return rule
+
+
+def _check_pattern(pattern: str, where: str) -> None:
+    try:
+        LinearPattern(pattern)
+    except InvalidInput as error:
+        error.where = f"{where}: {error.where}"
+        raise
 
 
 def _conditions(document: Mapping[str, Any], where: str) -> list[Any]:

@@ -140,7 +140,12 @@ class EnsembleService:
                 f"{strategy.value!r} has nothing to learn", what="strategy", remedy="bailiwick ensemble create"
             )
         if not 0 <= largest_loss < 1:
-            raise InvalidInput("a loss of accuracy lies from 0 to 1", what="largest_loss", requested=largest_loss)
+            raise InvalidInput(
+                f"a loss of accuracy of {largest_loss:g}",
+                what="largest_loss",
+                requested=largest_loss,
+                allowed="0 to below 1, such as 0.01 for one point",
+            )
         # checked as it will be, but for what is learned: equal weights stand in
         plain = self._spec(domain, members, Strategy.AVERAGE, terms)
         if any(member.version is None for member in plain.members):

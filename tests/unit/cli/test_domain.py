@@ -134,3 +134,50 @@ def test_command__refused__exit_code_place_and_nothing_changed(case: str, home: 
     assert result.exit_code == code, result.output
     assert words in json.dumps(json.loads(result.stderr))
     assert done("list") == before
+
+
+CONFIG = """
+model_list:
+  - model_name: chat
+    litellm_params: {model: hosted_vllm/llama, api_base: http://10.0.0.1:8000/v1, api_key: sk-do-not-tell, rpm: 60}
+  - model_name: claude
+    litellm_params: {model: anthropic/claude-x}
+general_settings: {master_key: sk-do-not-tell}
+"""
+
+
+def test_import_litellm__a_proxys_configuration__is_imported_or_tried_or_written(home: Home) -> None:
+    (home / "config.yaml").write_text(CONFIG)
+    tried = run("import-litellm", "config.yaml", "--dry-run")
+    assert tried.exit_code == 0
+    assert "Would create 1" in tried.stdout
+    assert done("list") == []
+    written = done("import-litellm", "config.yaml", "-o", "domains.json")
+    assert (written["file"], written["domains"]) == ("domains.json", 1)
+    assert done("list") == []
+    told = done("import-litellm", "config.yaml")
+    assert told["outcome"]["created"] == ["chat"]
+    assert told["commands"] == ["bailiwick key set --of-domain chat --rpm 60"]
+    assert any(note["where"] == "model_list[1] 'claude'" for note in told["notes"])
+    assert done("import", "domains.json")["unchanged"] == ["chat"]
+    assert "do-not-tell" not in tried.output + json.dumps([told, written]) + (home / "domains.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("config.yaml", "model_list: [", "config.yaml:1:14"),
+        ("config.yaml", "a: 2026-13-45", "not YAML"),
+        ("config.yaml", "model_list: []", "model_list"),
+        ("config.json", "{", "not JSON"),
+        ("config.json", '{"model_list": [{"model_name": 1}]}', "model_list[0]"),
+    ],
+)
+def test_import_litellm__what_is_no_configuration__is_refused_with_the_place(
+    home: Home, name: str, text: str, words: str
+) -> None:
+    (home / name).write_text(text)
+    result = run("import-litellm", name)
+    assert result.exit_code == 2
+    assert words in result.output
+    assert "Traceback" not in result.output

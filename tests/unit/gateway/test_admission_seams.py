@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from gateway_gate import OTHER, SECRET, START, Gate, story
 from gateway_house import Scripted
+from routing_log import Says
 
 from bailiwick.backends.model import Call, UpstreamFailed, Usage
 from bailiwick.domains.cache import AnswerCaching
@@ -22,6 +23,10 @@ from bailiwick.gateway.faults import error_body, retry_headers, status_of
 from bailiwick.gateway.model import Served
 from bailiwick.governance.access.model import AccessState, ClientKey, DayUsage, KeySecret, Limits
 from bailiwick.governance.access.secret import digest_of, secret_of
+from bailiwick.routing.model import Mode
+from bailiwick.routing.policy import Algorithm, Knobs, Policy
+from bailiwick.routing.rules import RuleBook
+from bailiwick.routing.runtime import Published
 
 CHAT = "/v1/chat/completions"
 
@@ -85,6 +90,24 @@ def test_scope_user__of_another_key__is_not_the_same_user() -> None:
         assert (await gate.post({"user": "ada"}, secret=None))[2]["x-bailiwick-cache"] == "miss"
         for secret in (SECRET, OTHER, None):
             assert (await gate.post({"user": "ada"}, secret=secret))[2]["x-bailiwick-cache"] == "hit"
+
+    story(gate, told)
+
+
+@pytest.mark.parametrize("second", [SECRET, OTHER, None])
+def test_conversation__named_alike_by_another_client__is_another_conversation(second: str | None) -> None:
+    gate = Gate()
+    two_keys(gate)
+    learning = Published(1, Mode.ON, RuleBook(()), Policy(Knobs(Algorithm.STATIC, margin=1.0)), 1)
+    gate.sources.routing = lambda: learning  # type: ignore[method-assign]
+    gate.sources.detector = lambda _catalogue: Says((("cards", 0.5), ("loans", 0.5)))  # type: ignore[method-assign, assignment, return-value]
+
+    async def told() -> None:
+        for secret in (SECRET, second):
+            status, _, _ = await gate.post({"model": "auto", "user": "ada"}, secret=secret)
+            assert status == 200
+        asked = [finished.decision for finished in gate.seen]
+        assert [each is not None and each.follow_up for each in asked] == [False, second == SECRET]
 
     story(gate, told)
 

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 from ensembles import CLOCK, Fixed
+from gateway_gate import SECRET
 from gateway_house import Tape
 from gateway_sources import Memory
 
-from bailiwick.backends.ensemble.backend import EnsembleBackend
+from bailiwick.backends.ensemble.backend import EnsembleBackend, models_asked
 from bailiwick.backends.ensemble.board import Board
 from bailiwick.backends.ensemble.standing import State
 from bailiwick.backends.model import Call, Operation
 from bailiwick.backends.pool import UpstreamPool
 from bailiwick.errors import InvalidInput, NotFound
+from bailiwick.gateway.admission.door import Door
+from bailiwick.gateway.admission.local import LocalLimits
 from bailiwick.gateway.app import Gateway
 from bailiwick.gateway.ensembles import members_document, members_families, told
 from bailiwick.gateway.keeping import KeptSnapshots
@@ -25,6 +28,8 @@ from bailiwick.gateway.model import FeedbackRequest, Snapshot
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.snapshot import Compiler
+from bailiwick.governance.access.model import NO_LIMITS, AccessState, ClientKey, KeySecret, Limits
+from bailiwick.governance.access.secret import digest_of
 from bailiwick.metrics.model import Feedback
 from bailiwick.metrics.prometheus import render
 from bailiwick.models.ensemble.fitted import EnsembleModel
@@ -205,7 +210,9 @@ class Remembering(Tape):
         return Feedback(request_id=request_id, arm="", joined=True, at=CLOCK.now(), **known)  # type: ignore[arg-type]
 
 
-def conversation(fleet: Fleet, *requests: tuple[str, str, dict[str, Any], dict[str, str]]) -> list[tuple[int, Any]]:
+def conversation(
+    fleet: Fleet, *requests: tuple[str, str, dict[str, Any], dict[str, str]], door: Door | None = None
+) -> list[tuple[int, Any]]:
     """Requests to a gateway, one after the other: status and body of each."""
     reloader = Reloader(fleet.revision, fleet.compiler.compile, 3_600)
     app = Gateway(
@@ -215,6 +222,7 @@ def conversation(fleet: Fleet, *requests: tuple[str, str, dict[str, Any], dict[s
         upstreams=lambda: members_document(fleet.board),
         more_families=lambda: members_families(fleet.board),
         on_feedback=told(fleet.board),
+        door=door,
     )
 
     async def one(method: str, path: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, Any]:
@@ -266,6 +274,51 @@ def test_gateway__feedback_by_label__judges_members_and_shows_in_backends() -> N
     assert (
         'bailiwick_ensemble_member_accuracy{domain="cards",ensemble="cards@cards-e1",member="loans@loans-v1"} 1' in text
     )
+
+
+def keyed(fleet: Fleet, limits: Limits = NO_LIMITS, *limited: tuple[str, Limits]) -> Door:
+    """A door at which time stands still; one key is for `cards` alone."""
+    key = ClientKey("key-1", "app", "ada", "", ("cards",), limits, SECRET[:8], CLOCK.now(), "ada")
+    fleet.let_in = AccessState(1, (key,), (KeySecret("key-1", digest_of(SECRET)),), limited)
+    door = Door(clock=CLOCK)
+    door._local = LocalLimits(door.meter.spent, door.meter.to_midnight_ms, lambda: 0)
+    return door
+
+
+def chat(model: str, **more: Any) -> tuple[str, str, dict[str, Any], dict[str, str]]:
+    return "POST", "/v1/chat/completions", {**CHAT, "model": model, **more}, {"authorization": f"Bearer {SECRET}"}
+
+
+def test_key__for_the_ensembles_domain__is_for_what_it_asks_and_pays_for_all_of_it() -> None:
+    fleet = Fleet()
+    fleet.ensemble("cards-e1", "cards@cards-v1", "loans", "loans@loans-v1", quorum=3)
+    door = keyed(fleet, NO_LIMITS, ("loans", Limits(requests_per_minute=1)))
+    refused, *answered = conversation(fleet, chat("loans"), chat("cards"), chat("cards"), chat("cards"), door=door)
+    assert refused[0] == 403
+    assert [status for status, _ in answered] == [200, 200, 200]
+    members = [each["usage"] for _, document in answered for each in document["bailiwick"]["members"]]
+    assert len(members) == 9
+    assert door.meter.spent("key-1") == sum(each["prompt_tokens"] + each["completion_tokens"] for each in members)
+
+
+def test_tokens__of_an_ensemble__are_taken_on_entry_for_every_member_that_is_asked_at_once() -> None:
+    fleet = Fleet()
+    fleet.ensemble("cards-e1", "cards@cards-v1", "loans")
+    two = [chat("cards", max_tokens=60)] * 2
+    alone = [chat("cards@cards-v1", max_tokens=60)] * 2
+    tight = Limits(tokens_per_minute=100)
+    assert [status for status, _ in conversation(fleet, *alone, door=keyed(fleet, tight))] == [200, 200]
+    # twice the estimate is more than a minute's tokens: it waits until the bucket is full again
+    assert [status for status, _ in conversation(fleet, *two, door=keyed(fleet, tight))] == [200, 429]
+
+
+def test_models_asked__nested_at_once_and_in_turn() -> None:
+    fleet = Fleet()
+    fleet.ensemble("cards-e1", "cards@cards-v1", "cards@cards-v2")
+    fleet.ensemble("loans-e1", "cards@cards-e1", "loans@loans-v1")
+    assert models_asked(bound(fleet.compiler.compile(None), "loans")) == 3
+    fleet.ensemble("loans-e2", "cards@cards-v1", "cards@cards-v2", strategy=Strategy.FIRST_GOOD)
+    assert models_asked(bound(fleet.compiler.compile(None), "loans")) == 1
 
 
 def test_gateway__limits_in_headers__reach_the_ensemble_or_are_refused() -> None:

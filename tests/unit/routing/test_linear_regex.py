@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +42,23 @@ def test_search__many_texts__tables_stay_bounded() -> None:
     for number in range(300):
         pattern.search(f"{number:b}".replace("0", "a").replace("1", "b") * 20)
     assert sum(map(len, pattern._next)) <= 4_001
+
+
+def test_search__matches_of_ever_new_characters__tables_stay_bounded() -> None:
+    pattern = LinearPattern("[^0-9]")
+    for first in range(0x4E00, 0x4E00 + 9_000):
+        assert pattern.search(chr(first))
+    assert sum(map(len, pattern._next)) <= 4_001
+
+
+def test_search__texts_that_need_new_states_all_the_time__as_re_says() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        text = "".join(random.choice(["a", "b"], 3_000)) + "c"
+        place = int(random.integers(1_000, 2_990))
+        mine, theirs = "a[ab]{90}c$", re.compile("a[ab]{90}c$")
+        for asked in (text, text[:place] + "." + text[place:]):
+            assert LinearPattern(f"(a|b)*{mine}").search(asked) == (theirs.search(asked) is not None)
 
 
 def test_search__end_of_text__is_seen_by_anchors() -> None:

@@ -94,3 +94,18 @@ def test_toml__rules_and_unknown_tables() -> None:
 def test_parse__malformed__is_refused(documents: Any) -> None:
     with pytest.raises(InvalidInput):
         parse_rules(documents)
+
+
+def test_rules__patterns_that_are_dear_together__are_refused_with_what_would_do() -> None:
+    dear = [{"name": f"r{number}", "domain": "cards", "pattern": "(a|b)*a[ab]{90}c"} for number in range(12)]
+    assert len(parse_rules(dear[:10])) == 10
+    with pytest.raises(InvalidInput) as refused:
+        parse_rules(dear)
+    assert (refused.value.what, refused.value.requested) == ("pattern", 12 * 197)
+    assert refused.value.remedy
+
+
+def test_rules__a_pattern_that_is_none__names_file_rule_and_character() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse_rules_text('[[rule]]\nname = "x"\ndomain = "cards"\npattern = "(a"\n', "rules.toml")
+    assert refused.value.where == "rules.toml: rule 1, 'x': character 3"

@@ -36,6 +36,9 @@ class EnsembleBackend:
         identity: digest of what it is; empty: unknown, and its answers are not kept.
         members: that can be asked; none until it is bound to what else is served.
         judge: of ``best-of``.
+
+    Attributes:
+        models_asked: how many models one query is put to, judge included; those that take turns count as one.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class EnsembleBackend:
         asked = [*self.members, *([judge] if judge else [])]
         self._in_process = all(member.backend.in_process for member in asked)
         self._whole_identity = _identity(identity, asked)
+        at_once = self.members[:1] if model.spec.strategy in IN_TURN else asked
+        self.models_asked = max(1, sum(models_asked(member.backend) for member in at_once))
 
     @property
     def name(self) -> str:
@@ -159,6 +164,15 @@ class EnsembleBackend:
     def _remember(self, call: Call, said: Said | None) -> None:
         if said is not None:
             self._board.remember(call.request_id, said)
+
+
+def models_asked(backend: object) -> int:
+    """How many models answer one query of a backend: 1, or as many as an ensemble asks at once.
+
+    >>> models_asked(object())
+    1
+    """
+    return int(getattr(backend, "models_asked", 1))
 
 
 class _Speaker:

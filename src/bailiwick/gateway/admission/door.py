@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from bailiwick.backends.ensemble.backend import models_asked
+from bailiwick.backends.model import MOST_TOKENS
 from bailiwick.clock import Clock, SystemClock
 from bailiwick.gateway.admission.counts import AccessCounts
 from bailiwick.gateway.admission.estimate import answer_estimate, prompt_estimate, used_tokens
@@ -105,8 +107,9 @@ class Door:
         elif not limits and not fallbacks_are_limited:
             return asked, None
         request = asked.request
-        prompt = prompt_estimate(request)
-        tokens = prompt + answer_estimate(request, domain.generation)
+        several = models_asked(asked.targets[0].backend)
+        prompt = several * prompt_estimate(request)
+        tokens = prompt + min(several * answer_estimate(request, domain.generation), MOST_TOKENS)
         ticket = Ticket("" if key is None else key.id, (), tokens, prompt, request.stream, asked.meter)
         if limits:
             await self._take(ticket, limits, key)

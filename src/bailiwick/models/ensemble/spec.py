@@ -56,7 +56,7 @@ IN_TURN = frozenset({Strategy.CASCADE, Strategy.SELECT, Strategy.FIRST_GOOD})
 """Strategies that ask one member at a time."""
 
 LEARNED = frozenset({Strategy.STACKING, Strategy.CASCADE, Strategy.SELECT})
-"""Strategies that have something to learn: their members are fixed versions."""
+"""Strategies that have something to learn: their members are fixed versions, unless a cascade's thresholds are set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +128,21 @@ class EnsembleSpec:
         if not 0 <= self.cost_weight < math.inf:
             raise _wrong("cost_weight", self.cost_weight, "0 or more")
         if (self.strategy is Strategy.BEST_OF) != (self.judge is not None):
-            raise _wrong("judge", self.judge and self.judge.name, "named for best-of, and only there")
+            says = "best-of needs a judge" if self.judge is None else f"{self.strategy.value} has no judge"
+            raise InvalidInput(
+                f"an ensemble by {says}", what="judge", allowed="--judge MODEL with best-of, and only there"
+            )
         for member in (*self.members, *([self.judge] if self.judge else [])):
             _check_member(member)
-        if self.strategy in LEARNED and any(member.version is None for member in self.members):
+        if self.strategy in LEARNED and self.follows and not self._by_hand:
             floating = next(member.domain for member in self.members if member.version is None)
             raise InvalidInput(
                 f"{self.strategy} learns about fixed versions, and {floating!r} is whatever the domain serves",
                 what="members",
                 requested=floating,
                 allowed="domain@version",
-                remedy=f"name a version: `bailiwick model list --domain {floating}` shows them",
+                remedy=f"name a version (`bailiwick model list --domain {floating}` shows them), "
+                f"or let a cascade go by --threshold {floating}=0.8",
             )
         names = [member.name for member in self.members]
         repeated = next((name for name in names if names.count(name) > 1), None)
@@ -149,6 +153,16 @@ class EnsembleSpec:
                 requested=names,
                 remedy="name it once; only best-of and agree ask a member several times",
             )
+
+    @property
+    def follows(self) -> bool:
+        """Whether a member is whatever its domain serves when a query comes, so that nothing can be measured before."""
+        return any(member.version is None for member in self.members)
+
+    @property
+    def _by_hand(self) -> bool:
+        thresholds = [member.threshold for member in self.members[:-1]]
+        return self.strategy is Strategy.CASCADE and None not in thresholds
 
 
 def to_json(spec: EnsembleSpec) -> bytes:

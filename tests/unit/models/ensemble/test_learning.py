@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from bailiwick.errors import InvalidInput
 from bailiwick.models.ensemble.cascade import CANDIDATES, NEVER, choose_thresholds, stops_at
 from bailiwick.models.ensemble.pool import log_pool
-from bailiwick.models.ensemble.quality import features, fit_quality
+from bailiwick.models.ensemble.quality import features, fit_quality, sparse_features
 from bailiwick.models.ensemble.selection import NO_LIMITS, Candidate, Limits, ranked, why_excluded
 from bailiwick.models.ensemble.stacking import fit_weights
 from bailiwick.statistics.calibration import log_loss, softmax
@@ -147,6 +149,24 @@ def test_fit_quality__words_tell_nothing__the_overall_accuracy_is_left() -> None
 def test_features__any_text__length_one_or_no_words() -> None:
     assert float(features("hello big world") @ features("hello big world")) == pytest.approx(1)
     assert not features("  ?!").any()
+
+
+@given(st.lists(st.text("ab c", max_size=30), min_size=1, max_size=6))
+def test_sparse_features__any_texts__as_one_by_one(texts: list[str]) -> None:
+    assert sparse_features(texts).toarray().tolist() == [features(text).tolist() for text in texts]
+
+
+@pytest.mark.slow
+def test_fit_quality__fifty_thousand_texts__memory_is_that_of_their_words() -> None:
+    generator = np.random.default_rng(0)
+    texts = [" ".join(f"w{word}" for word in generator.zipf(1.3, 20) % 20_000) for _ in range(50_000)]
+    asks = np.array(["w3 " in text for text in texts])
+    tracemalloc.start()
+    quality = fit_quality(texts, np.stack([asks, ~asks]))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 300 << 20, "4,096 numbers for each text would be 1,600 MB"
+    assert quality.log_odds("w1 w3 w2")[0] > 2 > -2 > quality.log_odds("w1 w5 w2")[0]
 
 
 SMALL, LARGE = Candidate("small", 0.8, cost=1.0, latency_ms=5.0), Candidate("large", 0.9, cost=9.0, latency_ms=90.0)

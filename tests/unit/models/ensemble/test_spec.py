@@ -47,6 +47,16 @@ def test_spec__what_does_not_fit__refused_by_name(fields: dict[str, Any], words:
         EnsembleSpec(**whole)
 
 
+def test_cascade__that_follows_domains__goes_by_thresholds_that_are_set_or_is_refused() -> None:
+    small, large = MemberSpec("small", threshold=0.8), MemberSpec("large")
+    spec = EnsembleSpec(Strategy.CASCADE, (small, large))
+    assert spec.follows
+    assert from_document(json.loads(to_json(spec))) == spec
+    with pytest.raises(InvalidInput, match="fixed versions") as refused:
+        EnsembleSpec(Strategy.CASCADE, (MemberSpec("small"), large))
+    assert "--threshold small=" in str(refused.value.remedy)
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5),

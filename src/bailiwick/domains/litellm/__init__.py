@@ -1,0 +1,1 @@
+"""Configurations of LiteLLM's proxy, read as domains."""
