@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import httptools
 
+from bailiwick.backends.patience import Patience
 from bailiwick.backends.ports import Break, Timing, TransportFailed
 
 MAX_HEAD_BYTES = 1 << 16
@@ -59,6 +60,7 @@ class Connection(asyncio.Protocol):
         self._idle_since = loop.time()
         self._idle_limit_s: float | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._patience = Patience(loop, self._lose_patience)
         self._clear()
 
     def _clear(self) -> None:
@@ -167,7 +169,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
-        if self._phase not in (_Phase.HEAD, _Phase.BODY):
+        phase = self._phase
+        if phase is not _Phase.BODY and phase is not _Phase.HEAD:
             self._spoil()
             return
         self._fruitless_bytes += len(data)
@@ -181,6 +184,8 @@ class Connection(asyncio.Protocol):
         elif self._waiting_bytes > _HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
+        if self._pieces or self._phase is not phase:
+            self._wake()
 
     def eof_received(self) -> bool:
         """The other side sends no more: close."""
@@ -195,6 +200,7 @@ class Connection(asyncio.Protocol):
         elif self._phase is _Phase.IDLE:
             self._phase = _Phase.CLOSED
         self._keeps_alive = False
+        self._patience.close()
         self._transport = None
         self._parser = None  # it refers to this object: without it nothing waits for the garbage collector
         self._wake()
@@ -225,7 +231,6 @@ class Connection(asyncio.Protocol):
         self.status = status
         self._phase = _Phase.BODY
         self._idle_limit_s = _kept_for_s(self._headers.get(b"keep-alive"))
-        self._wake()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -233,25 +238,26 @@ class Connection(asyncio.Protocol):
             self._pieces.append(body)
             self._waiting_bytes += len(body)
             self._fruitless_bytes = 0
-            self._wake()
 
     def on_message_complete(self) -> None:
         """The answer has ended."""
         if self._phase is _Phase.BODY:
             self._phase = _Phase.COMPLETE
             self._keeps_alive = self._parser.should_keep_alive()
-            self._wake()
 
     # the rest
 
     async def _wait(self, seconds: float, what: str) -> None:
         waiter = self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(seconds, self._fail, Break.SILENT, f"waited {seconds:g} s for {what}")
+        self._patience.begin(seconds, what)
         try:
             await waiter
         finally:
-            timer.cancel()
             self._waiter = None
+            self._patience.end()
+
+    def _lose_patience(self, seconds: float, what: str) -> None:
+        self._fail(Break.SILENT, f"waited {seconds:g} s for {what}")
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -16,6 +16,7 @@ from bailiwick.backends.model import Call, Operation, UpstreamFailed, UpstreamRe
 from bailiwick.backends.origin import Header, origin_of
 from bailiwick.backends.pool import UpstreamPool
 from bailiwick.backends.ports import Break, Timing, TransportFailed, UpstreamResponse
+from bailiwick.backends.racing import first_good, given_up
 from bailiwick.backends.replicas import Attempt, Replica
 from bailiwick.backends.retries import pause_before_retry
 from bailiwick.backends.sse import EventCutter
@@ -35,6 +36,17 @@ _FIXED: tuple[Header, ...] = (
     ("accept-encoding", "identity"),
     ("user-agent", "bailiwick"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """A call as it goes to a replica; ``ends_s`` of the loop's clock is when its answer must be there."""
+
+    call: Call
+    stream: bool
+    headers: list[Header]
+    payload: bytes
+    ends_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +136,7 @@ class OpenAiHttpBackend:
         try:
             async with asyncio.timeout(call.deadline_s) as deadline:
                 reply = await self._asked(call, stream=True)
-                while piece := await self._piece(reply):
+                while piece := await reply.response.piece():
                     events = cutter.feed(piece)
                     call.usage.take(cutter.usage)
                     if events:
@@ -144,10 +156,8 @@ class OpenAiHttpBackend:
                 if cutter.is_broken or not cutter.done:
                     raise self._broken_stream(cutter, reply.attempt, begun=begun)
                 reply.attempt.succeeded()
-        except TimeoutError as error:
-            if reply is not None:
-                reply.attempt.failed(slow=True)
-            raise self._too_late(call) from error
+        except (TimeoutError, TransportFailed) as error:
+            raise self._broken_off(error, reply, call) from error
         except UpstreamFailed as failure:
             if reply is not None and failure.replica_is_ill:
                 reply.attempt.failed()
@@ -161,15 +171,10 @@ class OpenAiHttpBackend:
         """A good answer, after as many attempts as are allowed."""
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + call.deadline_s
-        headers = self._headers(call)
         payload = orjson.dumps(call.body | {"model": self._model} if self._model else call.body)
+        sending = _Sending(call, stream, self._headers(call), payload, ends_s)
         replicas = self._replicas
         replicas.begin()
-
-        async def once(attempt: Attempt) -> _Reply:
-            left_ms = max(1, int((ends_s - loop.time()) * 1000))
-            return await self._once(call, attempt, [*headers, ("x-request-timeout-ms", str(left_ms))], payload, stream)
-
         attempt = replicas.attempt(stream=stream)
         if attempt is None:
             raise self._failed(
@@ -181,7 +186,10 @@ class OpenAiHttpBackend:
         for number in range(self._retries + 1):
             tried.append(attempt.replica)
             try:
-                return await self._hedged(attempt, once, stream=stream)
+                after_s = replicas.hedge_after_s(stream=stream)
+                if after_s is None:
+                    return await self._once(attempt, sending)
+                return await self._hedged(attempt, sending, after_s)
             except UpstreamFailed as failure:
                 following = replicas.attempt(stream=stream, without=tried) if failure.retryable else None
                 pause = pause_before_retry(
@@ -199,42 +207,45 @@ class OpenAiHttpBackend:
                 attempt = following
         raise AssertionError("the last attempt is never followed by another")
 
-    async def _hedged(self, attempt: Attempt, once: Callable[[Attempt], Awaitable[_Reply]], *, stream: bool) -> _Reply:
-        """The answer of one attempt; where the domain hedges and it takes long, of that or one at another replica."""
-        after_s = self._replicas.hedge_after_s(stream=stream)
-        if after_s is None:
-            return await once(attempt)
-        tasks = [asyncio.ensure_future(once(attempt))]
+    async def _hedged(self, attempt: Attempt, sending: _Sending, after_s: float) -> _Reply:
+        """The answer of one attempt, or where it takes long, of that or one at another replica."""
+        tasks = [asyncio.ensure_future(self._once(attempt, sending))]
         winner: _Reply | None = None
         try:
             await asyncio.wait(tasks, timeout=after_s)
             if not tasks[0].done():
-                second = self._replicas.attempt(stream=stream, without=(attempt.replica,))
+                second = self._replicas.attempt(stream=sending.stream, without=(attempt.replica,))
                 if second is not None and self._replicas.may_hedge():
-                    tasks.append(asyncio.ensure_future(once(second)))
+                    tasks.append(asyncio.ensure_future(self._once(second, sending)))
                 elif second is not None:
                     second.withdrawn()
-            winner = await _first_good(tasks)
+            winner = await first_good(tasks)
             return winner
         finally:
-            await _given_up(tasks, winner)
+            for reply in await given_up(tasks):
+                if reply is not winner:
+                    reply.attempt.abandoned()
+                    reply.response.release()
 
-    async def _once(self, call: Call, attempt: Attempt, headers: list[Header], payload: bytes, stream: bool) -> _Reply:
+    async def _once(self, attempt: Attempt, sending: _Sending) -> _Reply:
         """One request to one replica. Its outcome is left open where the answer is good as far as it was read."""
-        again = self._repeatable or call.operation is Operation.EMBEDDING
+        operation, stream = sending.call.operation, sending.stream
+        again = self._repeatable or operation is Operation.EMBEDDING
+        left_ms = max(1, int((sending.ends_s - asyncio.get_running_loop().time()) * 1000))
+        headers = [*sending.headers, ("x-request-timeout-ms", str(left_ms))]
         response: UpstreamResponse | None = None
         reply: _Reply | None = None
         try:
-            path = _PATHS[call.operation]
-            response = await self._client.send(attempt.replica.origin, "POST", path, headers, payload, self._timing)
+            origin = attempt.replica.origin
+            response = await self._client.send(
+                origin, "POST", _PATHS[operation], headers, sending.payload, self._timing
+            )
             if response.status != 200:
                 raise await self._refusal(response, again=again)
             self._check_head(response, stream=stream)
             attempt.answered()
-            if stream:
-                reply = _Reply(attempt, response)
-            else:
-                reply = _Reply(attempt, response, await self._bounded(response, MAX_ANSWER_BYTES))
+            raw = b"" if stream else await self._bounded(response, MAX_ANSWER_BYTES)
+            reply = _Reply(attempt, response, raw)
             return reply
         except TransportFailed as error:
             attempt.failed(slow=error.kind is Break.SILENT)
@@ -302,12 +313,13 @@ class OpenAiHttpBackend:
         what = "broke off its answer" if begun else "broke off before it answered"
         return self._failed(f"{what} ({error.words})", retryable=again)
 
-    async def _piece(self, reply: _Reply) -> bytes:
-        try:
-            return await reply.response.piece()
-        except TransportFailed as error:
-            reply.attempt.failed(slow=error.kind is Break.SILENT)
-            raise self._broken(error, begun=True, again=False) from error
+    def _broken_off(self, error: TimeoutError | TransportFailed, reply: _Reply | None, call: Call) -> UpstreamFailed:
+        """What it means that a stream did not begin in time, or did not go on."""
+        if reply is not None:
+            reply.attempt.failed(slow=isinstance(error, TimeoutError) or error.kind is Break.SILENT)
+        if isinstance(error, TimeoutError):
+            return self._too_late(call)
+        return self._broken(error, begun=True, again=False)
 
     def _refused(self, complaint: Complaint, status: int) -> UpstreamRefused:
         return UpstreamRefused(
@@ -399,24 +411,3 @@ class OpenAiHttpBackend:
             replica_is_ill=replica_is_ill,
             told=told,
         )
-
-
-async def _first_good(tasks: Sequence[asyncio.Future[_Reply]]) -> _Reply:
-    """The first answer; where every task fails, the failure of the first task."""
-    waiting = set(tasks)
-    while waiting:
-        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            if task in done and task.exception() is None:
-                return task.result()
-    return tasks[0].result()
-
-
-async def _given_up(tasks: Sequence[asyncio.Future[_Reply]], winner: _Reply | None) -> None:
-    """Cancel the tasks that lost, and let go of what they got."""
-    for task in tasks:
-        task.cancel()
-    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(outcome, _Reply) and outcome is not winner:
-            outcome.attempt.abandoned()
-            outcome.response.release()

@@ -68,10 +68,13 @@ class EventCutter:
             if event.strip():
                 self.fault = self._fault_of(event)
                 if self.fault is None and self.complaint is None:
-                    passed.append(event.strip(b"\n") + b"\n\n")
-        return b"".join(passed)
+                    passed.append(event.strip(b"\n"))
+        passed.append(b"")
+        return b"\n\n".join(passed)
 
     def _fault_of(self, event: bytes) -> UpstreamFailed | None:
+        if event.startswith(b"data: {") and b"\n" not in event:  # as nearly all are
+            return self._fault_of_document(event[6:])
         data = []
         for line in event.strip(b"\n").split(b"\n"):
             name, _, value = line.partition(b":")
@@ -95,9 +98,11 @@ class EventCutter:
         if document.get("error"):
             self.complaint = complaint_of(document)
             return None
-        kind = document.get("type")
-        if self._typed and isinstance(kind, str) and kind in LAST_EVENTS:
-            self.done = True
-            self.failed = kind in FAILED_EVENTS
-        self.usage = usage_of(document) or self.usage
+        if self._typed:
+            kind = document.get("type")
+            if isinstance(kind, str) and kind in LAST_EVENTS:
+                self.done = True
+                self.failed = kind in FAILED_EVENTS
+        if "usage" in document or "response" in document:
+            self.usage = usage_of(document) or self.usage
         return None

@@ -4,62 +4,51 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import orjson
 
-from bailiwick.backends.model import Operation, UpstreamFailed
+from bailiwick.backends.model import Operation
 from bailiwick.caching.answers import AnswerCache
 from bailiwick.caching.model import Outcome
 from bailiwick.caching.wishes import wishes_of
 from bailiwick.errors import BailiwickError
 from bailiwick.gateway.admission.door import Door
-from bailiwick.gateway.admission.headers import limit_headers, refusal_headers
-from bailiwick.gateway.admission.model import Ticket
 from bailiwick.gateway.answering import Answering, Asked
 from bailiwick.gateway.asgi import (
     JSON_TYPE,
     ClientGone,
-    Headers,
     Receive,
     Scope,
     Send,
     read_body,
-    request_id_of,
     send_bytes,
     send_json,
     unit_of,
     unless_client_leaves,
 )
-from bailiwick.gateway.cached import cache_headers
 from bailiwick.gateway.evaluations import FLAGS, Evaluations
-from bailiwick.gateway.faults import error_body, retry_headers, status_of
+from bailiwick.gateway.exchange import Exchange
 from bailiwick.gateway.limits import limits_of
 from bailiwick.gateway.listing import MODEL, Listing, send_error
-from bailiwick.gateway.model import FeedbackRequest, Finished, Meter, ModelRequest, ShadowBackend
+from bailiwick.gateway.model import FeedbackRequest, Finished, ShadowBackend
 from bailiwick.gateway.participants import Asker
 from bailiwick.gateway.pins import Pins
 from bailiwick.gateway.ports import Recorder
 from bailiwick.gateway.reloader import Reloader
 from bailiwick.gateway.requests import parse_feedback, parse_request, timeout_of
 from bailiwick.gateway.shadowing import MAX_BYTES, Shadows
-from bailiwick.gateway.targets import Target
 from bailiwick.gateway.telemetry import Telemetry, gauge
 from bailiwick.gateway.trace_context import passed_on
-from bailiwick.governance.access.table import AdmittedKey
 from bailiwick.metrics.prometheus import CONTENT_TYPE, Family, Sample, render
 from bailiwick.models.ensemble.selection import NO_LIMITS
-from bailiwick.traffic.model import Assignment
 
 DEFAULT_MAX_BODY_BYTES = 4 << 20
 
 _log = logging.getLogger(__name__)
 _EVENTS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
-_NOTHING = Meter()
-_NO_BODY: Mapping[str, Any] = {}
 
 
 class Gateway:
@@ -142,7 +131,7 @@ class Gateway:
 
     def _operation(self, operation: Operation) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-            exchange = _Exchange(operation, dict(scope["headers"]), receive, send)
+            exchange = Exchange(operation, scope, receive, send)
             self.telemetry.in_flight += 1
             try:
                 await self._converse(exchange)
@@ -160,7 +149,7 @@ class Gateway:
 
         return handle
 
-    def _finish(self, exchange: _Exchange) -> None:
+    def _finish(self, exchange: Exchange) -> None:
         finished = exchange.finished()
         for observe in self._observers:
             try:
@@ -168,7 +157,7 @@ class Gateway:
             except Exception:  # noqa: BLE001 - logged with its trace; the request was answered
                 _log.exception("request %s is not observed", exchange.request_id)
 
-    async def _converse(self, exchange: _Exchange) -> None:
+    async def _converse(self, exchange: Exchange) -> None:
         access = self._reloader.snapshot.access
         exchange.key = self._door.identify(exchange.headers, access)
         raw = await read_body(exchange.headers, exchange.receive, self._max_body_bytes)
@@ -202,9 +191,9 @@ class Gateway:
         if all(target.backend.in_process for target in asked.targets):
             await work
         else:
-            await unless_client_leaves(exchange.receive, work)
+            await unless_client_leaves(exchange.receive, work, exchange.presence)
 
-    async def _whole(self, exchange: _Exchange, asked: Asked) -> None:
+    async def _whole(self, exchange: Exchange, asked: Asked) -> None:
         exchange.target, document = await self._answering.whole(asked)
         if isinstance(document, bytes):  # given to another request before: it was copied then
             await exchange.respond(200, document, JSON_TYPE)
@@ -214,7 +203,7 @@ class Gateway:
         if cast is not None:
             self.shadows.offer(cast, asked, exchange.target, document)
 
-    async def _stream(self, exchange: _Exchange, asked: Asked) -> None:
+    async def _stream(self, exchange: Exchange, asked: Asked) -> None:
         cast: ShadowBackend | None = None
         copied: list[bytes] = []
         length = 0
@@ -307,105 +296,9 @@ class Gateway:
         await send_bytes(send, 200, render(families).encode(), [(b"content-type", CONTENT_TYPE.encode())])
 
 
-class _Exchange:
-    """One request for a model and what has been sent for it so far."""
-
-    def __init__(self, operation: Operation, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
-        self.operation = operation
-        self.headers = headers
-        self.receive = receive
-        self.send = send
-        self.request_id = request_id_of(headers)
-        self.target: Target | None = None
-        self.request: ModelRequest | None = None
-        self.asked: Asked | None = None
-        self.key: AdmittedKey | None = None
-        self.ticket: Ticket | None = None
-        self.status = 0
-        self.begun = False
-        self.started = time.perf_counter()
-
-    async def begin(self, status: int, headers: Headers) -> None:
-        """Send the head."""
-        self.begun, self.status = True, status
-        await self.send({"type": "http.response.start", "status": status, "headers": [*headers, *self._named()]})
-
-    async def respond(self, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
-        """Send head and body."""
-        await self.begin(status, (*headers, (b"content-length", b"%d" % len(body))))
-        await self.send({"type": "http.response.body", "body": body})
-
-    async def fail(self, error: BailiwickError) -> None:
-        """Send the error: as a response, or as the last event of a stream that has begun."""
-        status = status_of(error)
-        document = orjson.dumps(error_body(error, status))
-        if self.begun:
-            self.status = status
-            told = isinstance(error, UpstreamFailed) and error.told
-            await self.send({"type": "http.response.body", "body": b"" if told else b"data: " + document + b"\n\n"})
-            return
-        await self.respond(status, document, JSON_TYPE, *refusal_headers(error), *retry_headers(error))
-
-    async def fail_unexpectedly(self) -> None:
-        """Send an error that gives nothing away."""
-        await self.fail(BailiwickError("an unexpected error; the log has the details", where=self.request_id))
-
-    def finished(self) -> Finished:
-        """What is told of the exchange once it is over."""
-        request, asked = self.request, self.asked
-        target = self.target or (asked.targets[0] if asked else None)  # what fails is counted where it was asked
-        meter = asked.meter if asked else _NOTHING
-        return Finished(
-            request_id=self.request_id,
-            operation=self.operation,
-            model=_asked_model(request) if request else "",
-            domain=target.served.domain.id if target else "",
-            version=target.version if target else "",
-            route=target.route.method.value if target else "",
-            status=self.status,
-            seconds=time.perf_counter() - self.started,
-            stream=request.stream if request else False,
-            first_token_s=meter.first_token_s,
-            prompt_tokens=meter.usage.prompt_tokens,
-            completion_tokens=meter.usage.completion_tokens,
-            traceparent=self.headers.get(b"traceparent", b""),
-            body=request.body if request else _NO_BODY,
-            cache=meter.cache.outcome.value if meter.cache and meter.cache.outcome else "",
-            key=self.key.id if self.key else "",
-            decision=asked.targets[0].route.decision if asked else None,
-            answered=self.target is not None,
-            text=request.text if request else "",
-        )
-
-    def _named(self) -> list[tuple[bytes, bytes]]:
-        named = [(b"x-request-id", self.request_id.encode())]
-        if self.ticket is not None:
-            named += limit_headers(self.ticket.standings)
-        if self.target is not None:
-            route = self.target.route
-            named += [
-                (b"x-bailiwick-domain", route.domain.encode()),
-                (b"x-bailiwick-version", self.target.version.encode()),
-                (b"x-bailiwick-route", route.method.value.encode()),
-                (b"x-bailiwick-confidence", b"%.4f" % route.confidence),
-                *(cache_headers(self.asked.meter) if self.asked is not None and self.asked.meter.cache else ()),
-            ]
-            if self.target.assigned:  # in one header: clients refuse answers with more than a hundred
-                named.append((b"x-bailiwick-experiment", b", ".join(map(_experiment_header, self.target.assigned))))
-        return named
-
-
 def _is_kept(asked: Asked) -> bool:
     """Whether the answer was given to another request before."""
     return asked.meter.cache is not None and asked.meter.cache.outcome is Outcome.HIT
-
-
-def _asked_model(request: ModelRequest) -> str:
-    return request.model if request.version is None else f"{request.model}@{request.version}"
-
-
-def _experiment_header(assigned: Assignment) -> bytes:
-    return f"{assigned.experiment}={assigned.arm.name}".encode("ascii")
 
 
 def _plain_error(message: str, code: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from bailiwick.gateway.faults import TooLarge, TooSlow
+from bailiwick.gateway.presence import PRESENCE, Presence
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -89,31 +90,56 @@ async def send_json(send: Send, status: int, document: Any, headers: Headers = (
     await send_bytes(send, status, orjson.dumps(document), [JSON_TYPE, *headers])
 
 
-async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+async def unless_client_leaves(
+    receive: Receive, work: Coroutine[Any, Any, None], presence: Presence | None = None
+) -> None:
     """Do the work, but give it up when the client closes the connection. The request body must have been read.
+
+    Args:
+        receive: says it where the server knows no `Presence`, at the price of a task that waits for it.
+        work: stays in the task of the caller.
+        presence: of the client, where the server knows it.
 
     Raises:
         ClientGone: the client left; the work was cancelled and has ended.
     """
-    mine = asyncio.current_task()
-    assert mine is not None, "a server runs each request in a task"
-    left = False
+    if presence is not None:
+        await _unless_absent(presence, work)
+        return
+    watched = Presence()
 
     async def watch() -> None:
-        nonlocal left
         await receive()
-        left = True
-        mine.cancel()
+        watched.leave()
 
-    watching = asyncio.ensure_future(watch())  # the work stays in this task: a second one costs as much again
+    watching = asyncio.ensure_future(watch())
+    try:
+        await _unless_absent(watched, work)
+    finally:
+        watching.cancel()
+
+
+async def _unless_absent(presence: Presence, work: Coroutine[Any, Any, None]) -> None:
+    if presence.left:
+        work.close()
+        raise ClientGone
+    mine = asyncio.current_task()
+    assert mine is not None, "a server runs each request in a task"
+    presence.tell(mine.cancel)
     try:
         await work
     except asyncio.CancelledError:
-        if left and mine.uncancel() == 0:
+        if presence.left and mine.uncancel() == 0:
             raise ClientGone from None
         raise
     finally:
-        watching.cancel()
+        presence.tell(None)
+
+
+def presence_of(scope: Scope) -> Presence | None:
+    """Of the client, where the server knows it."""
+    found: Presence | None = scope.get("extensions", {}).get(PRESENCE)
+    return found
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> str:

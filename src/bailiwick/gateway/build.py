@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets
 import socket
@@ -112,6 +113,9 @@ class RunningGateway:
         await self.reloader.start()
         self._pool.start()
         await self._door.start()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000, 10, 10)
 
     async def stop(self) -> None:
         """End the background work and close the upstream connections."""

@@ -1,17 +1,24 @@
 """HTTP/1.1 connections that cannot be held for nothing: bounds on the head, on slow senders, on readers that stall.
 
 uvicorn reads a request for as long as its client likes to send it, whatever the length of its head. Each of these
-bounds costs nothing while a request comes in one piece.
+bounds costs nothing while a request comes in one piece. Requests are answered by `Cycle`, and learn from `Presence`
+that their client has left.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from bailiwick.gateway.cycle import Cycle
+from bailiwick.gateway.presence import PRESENCE, Presence
 
 _LINGER_S = 1.0
 
@@ -43,9 +50,11 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless there are too many."""
         super().connection_made(transport)
+        self._presence = Presence()
         self._in_head = False
         self._receiving = False
         self._head_bytes = 0
+        self._read_bytes = 0
         self._refused = False
         self._stalled: asyncio.TimerHandle | None = None
         self._late: asyncio.TimerHandle | None = None
@@ -60,11 +69,13 @@ class GuardedProtocol(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+        self._presence.leave()
 
     def data_received(self, data: bytes) -> None:
         """Read on; what does not complete a request is timed."""
         if self._refused:
             return
+        self._read_bytes = len(data)
         super().data_received(data)
         if not self._receiving:
             self._on_time()
@@ -87,11 +98,10 @@ class GuardedProtocol(HttpToolsProtocol):
         """A request's head is whole."""
         self._in_head = False
         self._on_time()
-        length = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if length > self.limits.head_bytes:
+        if self._head_bytes + self._read_bytes > self.limits.head_bytes and self._head_is_too_long():
             self._refuse_head()
         elif not self._refused:
-            super().on_headers_complete()
+            self._take_request()
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body; of a refused request nothing is kept."""
@@ -103,6 +113,42 @@ class GuardedProtocol(HttpToolsProtocol):
         self._receiving = False
         if not self._refused:
             super().on_message_complete()
+            if not self.pipeline:
+                self.flow.resume_reading()  # a long body may have paused it: that the client leaves must be seen
+
+    def _head_is_too_long(self) -> bool:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > self.limits.head_bytes
+
+    def _take_request(self) -> None:
+        """Answer the request whose head is there, or queue it behind one that is being answered."""
+        version = self.parser.get_http_version()
+        path, raw_path, query = _parts(self.url)
+        scope: Any = self.scope
+        scope["http_version"] = version
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["path"] = self.root_path + path
+        scope["raw_path"] = self.root_path.encode("ascii") + raw_path
+        scope["query_string"] = query
+        scope["extensions"] = {PRESENCE: self._presence}
+        before = self.cycle
+        cycle = self.cycle = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is answered."""
@@ -155,6 +201,14 @@ class GuardedProtocol(HttpToolsProtocol):
             )
         self.transport.close()
         self.loop.call_later(_LINGER_S, self.transport.abort)
+
+
+@lru_cache(maxsize=256)
+def _parts(url: bytes) -> tuple[str, bytes, bytes]:
+    """Path, path as it was sent, and query of a request's target."""
+    parsed = httptools.parse_url(url)
+    path = parsed.path.decode("ascii")
+    return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
 
 
 def guarded(limits: ConnectionLimits) -> type[GuardedProtocol]:

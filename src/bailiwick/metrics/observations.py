@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -17,6 +16,7 @@ LARGEST_VALUE = 1e100
 SHADOW_ARM = "shadow"
 """The arm of a version that answers copies of requests: nobody got those answers, so they count apart."""
 
+_NUMBERS = (int, float)
 _NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]{1,200}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,100}")
 
@@ -57,11 +57,6 @@ class ServedRequest:
     exposures: tuple[Exposure, ...] = ()
     unit: str = ""
 
-    def observations(self) -> Iterator[Observation]:
-        """The numbers, one by one."""
-        for metric, value in self.values.items():
-            yield Observation(self.at, self.domain, self.version, metric, value, self.arm)
-
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
@@ -82,17 +77,17 @@ class Exposed:
 
 def is_recordable(observation: Observation) -> bool:
     """Whether names and instant fit the tables, and the value is a finite number of sensible size."""
-    return is_measured(observation.metric, observation.value) and _is_placed(observation)
+    return is_measured(observation.metric, observation.value) and is_placed(observation)
 
 
 def is_measured(metric: object, value: object) -> bool:
     """Whether a metric and its value are a name and a finite number of sensible size."""
-    return isinstance(value, int | float) and math.isfinite(value) and abs(value) <= LARGEST_VALUE and is_name(metric)
+    return isinstance(value, _NUMBERS) and -LARGEST_VALUE <= value <= LARGEST_VALUE and is_name(metric)
 
 
-def is_loggable(request: ServedRequest) -> bool:
-    """Whether id, names and instant of a request fit the log."""
-    return isinstance(request.request_id, str) and is_request_id(request.request_id) and _is_placed(request)
+def measured(values: Mapping[str, float]) -> dict[str, float]:
+    """Those numbers of a request that `is_measured` takes."""
+    return {metric: float(value) for metric, value in values.items() if is_measured(metric, value)}
 
 
 def is_exposed(item: Exposed) -> bool:
@@ -114,7 +109,8 @@ def is_request_id(text: str) -> bool:
     return _REQUEST_ID.fullmatch(text) is not None
 
 
-def _is_placed(item: Observation | ServedRequest) -> bool:
+def is_placed(item: Observation | ServedRequest) -> bool:
+    """Whether names and instant of an item fit the tables."""
     return (
         item.at.tzinfo is not None
         and is_name(item.domain)

@@ -6,9 +6,10 @@ Under overload something must give: here it is observations, never requests, and
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bailiwick.clock import Clock
@@ -21,11 +22,11 @@ from bailiwick.metrics.observations import (
     Observation,
     ServedRequest,
     is_exposed,
-    is_loggable,
-    is_measured,
-    is_recordable,
+    is_placed,
+    is_request_id,
+    measured,
 )
-from bailiwick.metrics.window import Row, Window
+from bailiwick.metrics.window import Gathered, Row, Window
 
 _log = logging.getLogger(__name__)
 
@@ -135,43 +136,48 @@ class Recorder:
             _log.error("lost at the end: %d requests and %d rows of observations, %d exposures", *lost)
 
     def _take_in(self, items: Sequence[Item]) -> None:
-        observations: list[Observation] = []
-        timely = self._timely()
+        gathered = Gathered()
+        oldest, latest = self._timely()
         for item in items:
             self._accepted += 1
-            if isinstance(item, ServedRequest):
-                observations.extend(self._recordable(item.observations(), timely))
-                self._take_request(item)
-            elif isinstance(item, Exposed):
-                self._refused += not is_exposed(item)
+            if isinstance(item, Exposed):
                 if is_exposed(item):
-                    self._take_exposures(item)
-            else:
-                observations.extend(self._recordable((item,), timely))
-        self._window.add(observations)
-        for each in observations:
-            if each.arm == SHADOW_ARM:
+                    self._take_exposures(item, measured(item.values))
+                else:
+                    self._refused += 1
                 continue
-            key = (each.domain, each.version, each.metric)
-            count, total = self._totals.get(key, (0, 0.0))
-            self._totals[key] = (count + 1, total + each.value)
+            offered = item.values if isinstance(item, ServedRequest) else {item.metric: item.value}
+            values = measured(offered)
+            placed = is_placed(item)
+            if placed and oldest <= item.at <= latest:
+                gathered.add(item, values)
+                self._refused += len(offered) - len(values)
+            else:
+                self._refused += len(offered)
+            if isinstance(item, ServedRequest):
+                self._take_request(item, values, placed=placed)
+        for key, numbers in gathered.series():
+            self._window.add(key, numbers)
+            if key.arm != SHADOW_ARM:
+                count, total = self._totals.get((key.domain, key.version, key.metric), (0, 0.0))
+                self._totals[key.domain, key.version, key.metric] = (count + len(numbers), total + math.fsum(numbers))
 
-    def _take_request(self, request: ServedRequest) -> None:
-        if is_loggable(request):
+    def _take_request(self, request: ServedRequest, values: Mapping[str, float], *, placed: bool) -> None:
+        if placed and isinstance(request.request_id, str) and is_request_id(request.request_id):
             self._requests.append(request)
             if request.exposures:
-                self._take_exposures(request)
+                self._take_exposures(request, values)
         else:
             self._refused += 1
 
-    def _take_exposures(self, item: ServedRequest | Exposed) -> None:
+    def _take_exposures(self, item: ServedRequest | Exposed, outcomes: Mapping[str, float]) -> None:
         """What is beyond the capacity is dropped here, before it has a part: a batch that is repeated stays whole."""
-        outcomes = {metric: float(value) for metric, value in item.values.items() if is_measured(metric, value)}
         fitting = [each for each in item.exposures if is_exposure(each)]
         self._refused += len(item.exposures) - len(fitting)
         room = max(0, self._capacity - len(self._exposures))
-        with self._count_lock:
-            self._dropped += max(0, len(fitting) - room)
+        if len(fitting) > room:
+            with self._count_lock:
+                self._dropped += len(fitting) - room
         for each in fitting[:room]:
             self._parts += 1
             self._exposures.append(
@@ -189,13 +195,6 @@ class Recorder:
                     outcomes=outcomes,
                 )
             )
-
-    def _recordable(self, observations: Iterable[Observation], timely: tuple[datetime, datetime]) -> list[Observation]:
-        offered = list(observations)
-        oldest, latest = timely
-        taken = [each for each in offered if is_recordable(each) and oldest <= each.at <= latest]
-        self._refused += len(offered) - len(taken)
-        return taken
 
     def _give_up_oldest(self) -> None:
         """Keep memory bounded while the store is away."""

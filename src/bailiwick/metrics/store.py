@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from bailiwick.metrics.events import digest
 from bailiwick.metrics.model import Feedback, FeedbackSummary, Mark, Point, SeriesKey
-from bailiwick.metrics.observations import SHADOW_ARM, ServedRequest, is_measured
+from bailiwick.metrics.observations import SHADOW_ARM, ServedRequest, measured
 from bailiwick.metrics.rollup import Rollup
 from bailiwick.metrics.sketch import Sketch
 from bailiwick.metrics.window import Row as WindowRow
@@ -131,7 +131,7 @@ def write_requests(database: Database, connection: Connection, requests: Sequenc
             "arm": request.arm,
             "at": request.at,
             "unit": digest(request.unit, key) if request.unit else None,
-            "outcomes": {name: float(value) for name, value in request.values.items() if is_measured(name, value)},
+            "outcomes": measured(request.values),
         }
         for request in reversed(requests)
     }

@@ -7,15 +7,16 @@ half-way can simply be repeated. An observation that arrives after its minute wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bailiwick.metrics.model import SeriesKey
-from bailiwick.metrics.observations import Observation
+from bailiwick.metrics.observations import Observation, ServedRequest
 from bailiwick.metrics.rollup import Rollup
 
 _KEPT = timedelta(minutes=2)
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,35 @@ class Row:
     rollup: Rollup
 
 
+class Gathered:
+    """The numbers of one batch, by series and minute."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, str, str, datetime], dict[str, list[float]]] = {}
+        self._minute: datetime | None = None
+
+    def add(self, place: Observation | ServedRequest, values: Mapping[str, float]) -> None:
+        """Take numbers of one place and instant, by metric."""
+        minute = self._minute
+        if minute is None or not minute <= place.at < minute + _MINUTE:  # those of a batch nearly always share it
+            minute = self._minute = minute_of(place.at)
+        key = (place.domain, place.version, place.arm, minute)
+        metrics = self._places.get(key)
+        if metrics is None:
+            metrics = self._places[key] = {}
+        for metric, value in values.items():
+            numbers = metrics.get(metric)
+            if numbers is None:
+                numbers = metrics[metric] = []
+            numbers.append(value)
+
+    def series(self) -> Iterator[tuple[SeriesKey, list[float]]]:
+        """Each series with its numbers."""
+        for (domain, version, arm, minute), metrics in self._places.items():
+            for metric, numbers in metrics.items():
+                yield SeriesKey(domain, version, arm, metric, minute), numbers
+
+
 class Window:
     """Rollups by series and minute. Not safe to share between threads."""
 
@@ -35,17 +65,16 @@ class Window:
         self._dirty: set[SeriesKey] = set()
         self._parts = 0
 
-    def add(self, observations: Iterable[Observation]) -> None:
-        """Take observations in."""
-        for key, values in _grouped(observations).items():
-            rollup = Rollup.of(values)
-            row = self._rows.get(key)
-            if row is None:
-                self._parts += 1
-                self._rows[key] = Row(self._parts, key, rollup)
-            else:
-                self._rows[key] = Row(row.part, key, row.rollup + rollup)
-            self._dirty.add(key)
+    def add(self, key: SeriesKey, values: Sequence[float]) -> None:
+        """Take numbers of one series in."""
+        rollup = Rollup.of(values)
+        row = self._rows.get(key)
+        if row is None:
+            self._parts += 1
+            self._rows[key] = Row(self._parts, key, rollup)
+        else:
+            self._rows[key] = Row(row.part, key, row.rollup + rollup)
+        self._dirty.add(key)
 
     def dirty(self) -> Sequence[Row]:
         """The rows that changed since they were last written."""
@@ -76,18 +105,3 @@ class Window:
 def minute_of(instant: datetime) -> datetime:
     """The first instant of the minute."""
     return instant.replace(second=0, microsecond=0)
-
-
-def _grouped(observations: Iterable[Observation]) -> Mapping[SeriesKey, list[float]]:
-    found: dict[tuple[str, str, str, str, datetime], list[float]] = {}
-    minutes: dict[datetime, datetime] = {}
-    for each in observations:
-        minute = minutes.get(each.at)
-        if minute is None:  # those of one request share it
-            minute = minutes[each.at] = minute_of(each.at)
-        key = (each.domain, each.version, each.arm, each.metric, minute)
-        values = found.get(key)
-        if values is None:
-            values = found[key] = []
-        values.append(float(each.value))
-    return {SeriesKey(*key): values for key, values in found.items()}
