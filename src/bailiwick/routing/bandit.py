@@ -5,8 +5,8 @@ candidate to be that one is computed instead, and one draw is made from those pr
 propensity that is logged is exactly the one that was used.
 
 Sources: Thompson, Biometrika 1933; Kaufmann, Cappé, Garivier, "On Bayesian upper confidence bounds for bandit
-problems", AISTATS 2012 (the bound of a posterior); Li, Chu, Langford, Schapire, "A contextual-bandit approach to personalized news
-article recommendation", WWW 2010 (LinUCB, disjoint).
+problems", AISTATS 2012 (the bound of a posterior); Li, Chu, Langford, Schapire, "A contextual-bandit approach to
+personalized news article recommendation", WWW 2010 (LinUCB, disjoint).
 """
 
 from __future__ import annotations
