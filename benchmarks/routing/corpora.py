@@ -176,9 +176,9 @@ def records() -> list[dict[str, Any]]:
         _row("the right domain always, test texts", best.mean(), None),
         _row("detection alone, traffic", first_traffic.mean(), None),
     ]
-    for algorithm in (Algorithm.THOMPSON, Algorithm.LINUCB):
+    for algorithm in (Algorithm.UCB, Algorithm.THOMPSON, Algorithm.LINUCB):
         _say(f"routing 8,000 queries with {algorithm.value}")
-        knobs = Knobs(algorithm, half_life_days=0)
+        knobs = Knobs(algorithm)
         fresh = fleet.correct(fleet.route(_router(Policy(knobs)), fleet.test, "first"), fleet.test)
         policy, on_traffic = _learned(fleet, knobs)
         after = fleet.correct(fleet.route(_router(policy), fleet.test, "after"), fleet.test)

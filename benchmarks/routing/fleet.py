@@ -2,13 +2,15 @@
 
 Queries come at 200 a day for 30 days. Detection names one of eight domains, with a ranking of three whose scores are
 what a detector thinks; for five of eight it is right to, for three another domain of the ranking answers better, which
-only feedback can tell. Decisions are made by the router of the gateway, and learned from by the learner of the service,
+only feedback can tell. In two more scenarios the best changes with how clear detection was, and detection is right as
+often as it says. Decisions are made by the router of the gateway, and learned from by the learner of the service,
 once a day. Regret is in expected reward: what the best candidate would have earned less what the chosen one would.
 """
 
 from __future__ import annotations
 
 import sys
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bailiwick.detection.model import CLASSIFIER, Detection
+from bailiwick.routing.contexts import MARGINS
 from bailiwick.routing.learn import learn
 from bailiwick.routing.model import Mode, RoutingTable
 from bailiwick.routing.policy import Algorithm, Knobs, Policy
@@ -45,18 +48,23 @@ class Scenario:
         changes: half-way, detection becomes wrong where it was right, and the other way round.
         delay_days: until feedback comes.
         judged: share of the answers that get feedback.
+        worth: what the candidates' worth hangs on: the detected domain; the ``context``, that is how clear detection
+            was, too; or the ``score``: detection is right as often as it says.
     """
 
     name: str
     changes: bool = False
     delay_days: int = 0
     judged: float = 1.0
+    worth: str = "domain"
 
 
 SCENARIOS = (
     Scenario("steady"),
     Scenario("changing half-way", changes=True),
     Scenario("feedback 3 days late, for 30 %", delay_days=3, judged=0.3),
+    Scenario("the best hangs on the context", worth="context"),
+    Scenario("detection is as right as it says", worth="score"),
 )
 
 
@@ -104,7 +112,22 @@ def queries(scenario: Scenario, seed: int) -> list[Query]:
         means = WRONG if wrong else RIGHT
         ranking = tuple(sorted(zip(order, map(float, scores), strict=True), key=lambda pair: -pair[1]))
         found.append(Query(day, number, ranking, dict(zip(order, means, strict=True))))
-    return found
+    return _worth(found, scenario, seed)
+
+
+def _worth(made: list[Query], scenario: Scenario, seed: int) -> list[Query]:
+    """The same queries, with what the candidates are worth in this scenario."""
+    random = np.random.default_rng([SEED, seed, 5])
+    if scenario.worth == "context":
+        orders = random.permuted(np.tile(RIGHT, (DOMAINS, len(MARGINS) + 1, 1)), axis=2)
+        for query in made:
+            clear = bisect_right(MARGINS, query.ranking[0][1] - query.ranking[1][1])
+            worth = orders[int(query.ranking[0][0][1:]), clear]
+            query.means = dict(zip(query.means, map(float, worth), strict=True))
+    elif scenario.worth == "score":
+        for query in made:
+            query.means = {domain: 0.15 + 0.7 * score for domain, score in query.ranking}
+    return made
 
 
 @dataclass
@@ -200,22 +223,18 @@ def _best_average(seed: int, rate: float = 0.05, explored: float = 0.02) -> Choo
 
 
 CHOOSERS: dict[str, Callable[[int], Chooser]] = {
-    "Thompson sampling, as delivered": lambda _seed: Learning(Knobs()).chooser(),
-    "Thompson sampling, never forgetting": lambda _seed: Learning(Knobs(half_life_days=0)).chooser(),
-    "Thompson sampling, half-life 3 days": lambda _seed: Learning(Knobs(half_life_days=3)).chooser(),
-    "LinUCB, half-life as delivered": lambda _seed: Learning(Knobs(Algorithm.LINUCB)).chooser(),
-    "LinUCB, never forgetting": lambda _seed: Learning(Knobs(Algorithm.LINUCB, half_life_days=0)).chooser(),
-    "LinUCB, half-life 3 days": lambda _seed: Learning(Knobs(Algorithm.LINUCB, half_life_days=3)).chooser(),
-    "LinUCB, half-life 3 days, prior of 3": lambda _seed: Learning(
-        Knobs(Algorithm.LINUCB, half_life_days=3, prior_strength=3)
-    ).chooser(),
+    "upper bounds, as delivered": lambda _seed: Learning(Knobs()).chooser(),
+    "upper bounds, changes not looked for": lambda _seed: Learning(Knobs(change_evidence=0)).chooser(),
+    "Thompson sampling": lambda _seed: Learning(Knobs(Algorithm.THOMPSON)).chooser(),
+    "LinUCB": lambda _seed: Learning(Knobs(Algorithm.LINUCB)).chooser(),
+    "LinUCB, prior of 3": lambda _seed: Learning(Knobs(Algorithm.LINUCB, prior_strength=3)).chooser(),
     "detection alone": _weighted((1.0,)),
     "static weights 80/15/5": _weighted((0.8, 0.15, 0.05)),
     "uniform": _weighted((1 / 3, 1 / 3, 1 / 3)),
     "moving averages, rate 0.1": _moving_average,
     "highest moving average, 2 % at random": _best_average,
 }
-OURS = tuple(name for name in CHOOSERS if name.startswith(("Thompson", "LinUCB")))
+OURS = tuple(name for name in CHOOSERS if name.startswith(("upper bounds", "Thompson", "LinUCB")))
 
 
 def regret_of(scenario: Scenario, chooser: Chooser, seed: int) -> float:

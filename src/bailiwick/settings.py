@@ -116,20 +116,25 @@ class Settings(BaseSettings):
     routing_mode: Literal["off", "shadow", "on"] = Field(
         "off", description="what learning may do for requests to `auto` until `bailiwick route mode` says otherwise"
     )
-    routing_algorithm: Literal["thompson", "linucb"] = Field("thompson", description="how routing chooses and explores")
+    routing_algorithm: Literal["ucb", "thompson", "linucb"] = Field(
+        "ucb", description="how routing chooses and explores"
+    )
     routing_metric: str = Field(
         "correct", pattern=r"^[^\x00-\x1f]{1,200}$", description="feedback that routing learns from"
     )
     routing_candidates: int = Field(3, ge=1, le=5, description="domains of the detection's ranking that are considered")
-    routing_margin: float = Field(0.3, ge=0, le=1, description="reward that a candidate may be expected to lack")
+    routing_margin: float = Field(0.2, ge=0, le=1, description="reward that a candidate may be expected to lack")
     routing_exploration_floor: float = Field(
         0.02, ge=0, le=0.1, description="smallest probability of each candidate where there is a choice"
     )
     routing_prior_strength: float = Field(
-        10, ge=0.1, le=1e6, description="judged answers that detection's confidence counts as"
+        1, ge=0.1, le=1e6, description="judged answers that detection's confidence counts as"
     )
     routing_learning_rate: float = Field(1.0, ge=0, le=100, description="answers that one judged answer counts as")
     routing_half_life_days: float = Field(14, ge=0, le=3650, description="after which feedback counts half; 0: never")
+    routing_change_evidence: float = Field(
+        4, ge=0, le=1e6, description="nats that show a change, after which routing learns anew; 0: never looked for"
+    )
     routing_latency_weight: float = Field(0, ge=0, le=100, description="reward that one second costs")
     routing_cost_weight: float = Field(0, ge=0, le=100, description="reward that a thousand tokens cost")
     routing_sticky: Literal["none", "conversation", "user"] = Field(

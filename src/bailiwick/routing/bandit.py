@@ -1,11 +1,12 @@
-"""Probabilities of candidates: to be the best (Thompson sampling), or the highest upper bound (LinUCB). Pure.
+"""Probabilities of candidates: to be the best (Thompson sampling), or of the highest upper bound (UCB, LinUCB). Pure.
 
 Thompson sampling draws one mean per candidate from its posterior and takes the highest. Here the probability of each
 candidate to be that one is computed instead, and one draw is made from those probabilities: the same behaviour, but the
 propensity that is logged is exactly the one that was used.
 
-Sources: Thompson, Biometrika 1933; Li, Chu, Langford, Schapire, "A contextual-bandit approach to personalized news
-article recommendation", WWW 2010 (LinUCB, disjoint).
+Sources: Thompson, Biometrika 1933; Kaufmann, Cappé, Garivier, "On Bayesian upper confidence bounds for bandit
+problems", AISTATS 2012 (the bound of a posterior); Li, Chu, Langford, Schapire, "A contextual-bandit approach to
+personalized news article recommendation", WWW 2010 (LinUCB, disjoint).
 """
 
 from __future__ import annotations

@@ -3,10 +3,14 @@
 The prior of a candidate is what detection says: its calibrated score is taken as the reward to be expected of it, worth
 ``prior_strength`` answers. Judged answers are added to that. Where nothing was judged yet detection decides and nothing
 is explored: without feedback exploring could only cost. From then on it is more and more what users say.
+
+Detection's scores share one certainty out: one domain is right. So what users deny the detected domain is due to the
+others, and what they grant it is taken from them, in proportion to their scores.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from xxhash import xxh3_64_intdigest
@@ -18,6 +22,7 @@ from bailiwick.routing.policy import Algorithm, Policy
 
 _NOTHING: Mapping[str, tuple[float, float]] = {}
 _SALT = b"route:"
+_LEAST_DOUBT = 0.01
 
 
 def draw_of(key: str) -> float:
@@ -58,7 +63,7 @@ def candidates_of(features: Features, policy: Policy, table: RoutingTable) -> tu
         return _static(features, policy, priors, table)
     if algorithm is Algorithm.LINUCB:
         return _linear(features, policy, priors)
-    return _thompson(features, policy, priors)
+    return _by_context(features, policy, priors)
 
 
 def _priors(features: Features, policy: Policy, table: RoutingTable) -> dict[str, float]:
@@ -92,20 +97,41 @@ def expected_of(context: str, domain: str, prior: float, policy: Policy) -> tupl
     return (strength * prior + count * mean) / (strength + count), strength + count
 
 
-def _thompson(features: Features, policy: Policy, priors: dict[str, float]) -> tuple[Candidate, ...]:
-    context = context_of(features)
-    known = {domain: expected_of(context, domain, prior, policy) for domain, prior in priors.items()}
-    first = next(iter(priors))
-    least = known[first][0] - policy.knobs.margin
-    kept = [domain for domain in priors if domain == first or known[domain][0] >= least]
-    judged = sum(known[domain][1] - policy.knobs.prior_strength for domain in priors)
-    if len(kept) == 1 or judged <= 0:
+def _remaining(prior: float, mean: float) -> float:
+    """The factor of the other domains' scores, now that the detected one earns so much and not what it scored."""
+    return max(0.0, 1.0 - mean) / max(_LEAST_DOUBT, 1.0 - prior)
+
+
+def _by_context(features: Features, policy: Policy, priors: dict[str, float]) -> tuple[Candidate, ...]:
+    """UCB and Thompson sampling on what the context earned.
+
+    Left out is who is expected to stay behind the best by more than the margin, even at the upper bound.
+    """
+    knobs, context, first = policy.knobs, context_of(features), next(iter(priors))
+    known = {first: expected_of(context, first, priors[first], policy)}
+    factor = _remaining(priors[first], known[first][0])
+    same = knobs.alternatives.get(features.detected, ())
+    for domain, prior in priors.items():
+        if domain != first:
+            left = prior if domain in same else min(1.0, prior * factor)
+            known[domain] = expected_of(context, domain, left, policy)
+    if sum(count for _, count in known.values()) <= knobs.prior_strength * len(known):
         return (Candidate(first, priors[first], known[first][0], 1.0),)
-    means = [known[domain][0] for domain in kept]
-    chances = chances_to_be_best(means, [variance_of(*known[domain]) for domain in kept])
-    shares = floored(chances, policy.knobs.exploration_floor)
+    bounds = {
+        d: mean + knobs.confidence_width * math.sqrt(variance_of(mean, count)) for d, (mean, count) in known.items()
+    }
+    least = max(mean for mean, _ in known.values()) - knobs.margin
+    kept = [domain for domain in priors if domain == first or bounds[domain] >= least]
+    if len(kept) == 1:
+        return (Candidate(first, priors[first], known[first][0], 1.0),)
+    if knobs.algorithm is Algorithm.THOMPSON:
+        shares = chances_to_be_best([known[d][0] for d in kept], [variance_of(*known[d]) for d in kept])
+    else:
+        best = max(kept, key=lambda domain: (bounds[domain], domain == first))
+        shares = [float(domain == best) for domain in kept]
     return tuple(
-        Candidate(domain, priors[domain], mean, share) for domain, mean, share in zip(kept, means, shares, strict=True)
+        Candidate(domain, priors[domain], known[domain][0], share)
+        for domain, share in zip(kept, floored(shares, knobs.exploration_floor), strict=True)
     )
 
 
@@ -118,19 +144,23 @@ def _linear(features: Features, policy: Policy, priors: dict[str, float]) -> tup
     knobs = policy.knobs
     arms = policy.linear.get(group_of(features), {})
     margin, first = margin_of(features), next(iter(priors))
+    if not arms:
+        return (Candidate(first, priors[first], priors[first], 1.0),)
+    same = knobs.alternatives.get(features.detected, ())
     bounds: dict[str, tuple[float, float]] = {}
     for domain, prior in priors.items():
         seen = features_of(prior, margin, features.length)
         arm = arms.get(domain)
         if arm is None:
+            left = prior
+            if domain != first and domain not in same:
+                left = min(1.0, prior * _remaining(priors[first], bounds[first][0]))
             error = (sum(each * each for each in seen) / knobs.prior_strength) ** 0.5
-            bounds[domain] = (prior, prior + knobs.confidence_width * 0.5 * error)
+            bounds[domain] = (left, left + knobs.confidence_width * 0.5 * error)
         else:
             bounds[domain] = upper_bound(seen, arm.coefficients, arm.inverse, knobs.confidence_width * 0.5)
-    least = bounds[first][0] - knobs.margin
+    least = max(mean for mean, _ in bounds.values()) - knobs.margin
     kept = [domain for domain in priors if domain == first or bounds[domain][1] >= least]
-    if not arms:
-        return (Candidate(first, priors[first], bounds[first][0], 1.0),)
     best = max(kept, key=lambda domain: (bounds[domain][1], domain == first))
     shares = floored([float(domain == best) for domain in kept], knobs.exploration_floor if len(kept) > 1 else 0.0)
     return tuple(

@@ -220,7 +220,7 @@ def _warnings(
         warnings.append(f"only {100 * feedback_share:.0f} % of the decisions were judged: do those speak for the rest?")
     if explored == 0:
         warnings.append("no decision had a choice: the logs hold nothing but what detection does")
-    if proposed.knobs.algorithm in (Algorithm.THOMPSON, Algorithm.LINUCB) and not proposed.decisions:
+    if proposed.knobs.algorithm in (Algorithm.UCB, Algorithm.THOMPSON, Algorithm.LINUCB) and not proposed.decisions:
         warnings.append("the policy had nothing to learn from")
     return warnings
 

@@ -17,6 +17,7 @@ def knobs_of_settings(settings: Settings) -> Knobs:
         prior_strength=settings.routing_prior_strength,
         learning_rate=settings.routing_learning_rate,
         half_life_days=settings.routing_half_life_days,
+        change_evidence=settings.routing_change_evidence,
         latency_weight=settings.routing_latency_weight,
         cost_weight=settings.routing_cost_weight,
         sticky=Sticky(settings.routing_sticky),

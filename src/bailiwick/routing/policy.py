@@ -19,10 +19,12 @@ MAX_ALTERNATIVES = 4
 class Algorithm(StrEnum):
     """How candidates are drawn.
 
-    ``thompson``: by the probability to be best; ``linucb``: the highest upper bound of a linear model; ``static``: by
-    weights that are given; ``detection``: the best of detection, always.
+    ``ucb``: the highest upper bound of what the context earned; ``thompson``: by the probability to be best;
+    ``linucb``: the highest upper bound of a linear model; ``static``: by weights that are given; ``detection``: the
+    best of detection, always.
     """
 
+    UCB = "ucb"
     THOMPSON = "thompson"
     LINUCB = "linucb"
     STATIC = "static"
@@ -45,27 +47,30 @@ class Knobs:
         algorithm: how candidates are drawn.
         metric: of feedback: the reward before cost and latency, cut to 0 to 1.
         candidates: how many of the ranking's domains are considered at most.
-        margin: how far a candidate may be expected to stay behind the detected domain, in reward.
+        margin: how far a candidate may be expected to stay behind the best, in reward.
         exploration_floor: smallest probability of each candidate where there are two or more.
         prior_strength: how many answers detection's confidence counts as.
         learning_rate: how many answers one judged answer counts as; 0 learns nothing.
         half_life_days: after which a judged answer counts half; 0: it never fades.
+        change_evidence: nats of evidence that what a domain earns has changed, after which what was before is
+            forgotten; 0: never looked for.
         latency_weight: reward that a second costs.
         cost_weight: reward that a thousand tokens cost.
         sticky: what keeps its domain.
-        confidence_width: LinUCB's multiple of the standard error.
+        confidence_width: multiple of the standard error that an upper bound adds.
         alternatives: domains that may answer for a detected one, such as the same models in another size.
         weights: of the static algorithm: probabilities by detected domain.
     """
 
-    algorithm: Algorithm = Algorithm.THOMPSON
+    algorithm: Algorithm = Algorithm.UCB
     metric: str = "correct"
     candidates: int = 3
-    margin: float = 0.3
+    margin: float = 0.2
     exploration_floor: float = 0.02
-    prior_strength: float = 10.0
+    prior_strength: float = 1.0
     learning_rate: float = 1.0
     half_life_days: float = 14.0
+    change_evidence: float = 4.0
     latency_weight: float = 0.0
     cost_weight: float = 0.0
     sticky: Sticky = Sticky.CONVERSATION
@@ -81,6 +86,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "prior_strength": (0.1, 1e6),
     "learning_rate": (0, 100),
     "half_life_days": (0, 3_650),
+    "change_evidence": (0, 1e6),
     "latency_weight": (0, 100),
     "cost_weight": (0, 100),
     "confidence_width": (0, 100),
