@@ -32,6 +32,7 @@ from benchmarks.gateway_upstreams import command
 from benchmarks.records import publish, record
 
 CONNECTIONS = (1, 16, 64)
+FLEETS = (10, 1_000, 10_000)
 
 
 def build_estate(home: Path, upstream: str, failing: str) -> None:
@@ -66,7 +67,41 @@ def run() -> list[dict[str, Any]]:
         process(*command("flaky")) as (_, failing_url),
     ):
         build_estate(Path(folder), echo_url, failing_url)
-        return [*_in_process(folder, echo_pid, echo_url), *_proxied(folder), _survived(folder)]
+        measured = [*_in_process(folder, echo_pid, echo_url), *_proxied(folder), _survived(folder)]
+        return [*measured, *_fleets(echo_url)]
+
+
+def _fleets(upstream: str) -> Iterator[dict[str, Any]]:
+    """The same request where ever more domains are served."""
+    from bailiwick.domains.model import Backend, Domain
+    from bailiwick.governance.audit import Actor
+    from bailiwick.platform import Platform
+    from bailiwick.settings import Settings
+
+    backend = Backend("openai-compatible", base_url=f"{upstream}/v1", model="echo")
+    smallest: float | None = None
+    with tempfile.TemporaryDirectory() as folder:
+        platform = Platform(Settings(home=Path(folder)))
+        there = 0
+        for count in FLEETS:
+            for number in range(there, count):
+                domain = Domain(f"d{number}", f"Domain {number}", "bench", keywords=(f"word{number}",), backend=backend)
+                platform.domains.create(domain, Actor("bench"), activate=True)
+            there = count
+            with process("-m", "bailiwick", "--home", folder, "--json", "serve", "--port", "0") as (pid, url):
+                found = us_per_request(Target(pid, url, f"d{count // 2}"), 16)
+            yield record(
+                f"gateway CPU per request: proxied upstream, 16 connections, {count:,} domains",
+                found,
+                "us",
+                better="lower",
+                goal=None if smallest is None else 1.25 * smallest,
+                peer=None if smallest is None else f"{FLEETS[0]} domains",
+                peer_value=smallest,
+                runs=RUNS,
+            )
+            smallest = smallest or found
+        platform.close()
 
 
 def _survived(folder: str) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """CPU time per proxied request and stream: Bailiwick plain and with everything on, beside LiteLLM and TensorZero.
 
 One upstream, one run, the same load on each, one after the other; CPU seconds of the serving process with its children,
-user and system. Requests per second are not reported: load, upstream and gateway share the machine.
+user and system. Added milliseconds are those of single requests beside the same requests sent to the upstream itself;
+requests per second are of one client that waits for each answer: load, upstream and gateway share the machine.
 ``--quick`` sends a tenth.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench_gateway import CONNECTIONS
-from benchmarks.gateway_load import CHUNKS, RUNS, Target, process, resident_mib, us_per_request
+from benchmarks.gateway_load import CHUNKS, RUNS, Target, latencies_ms, process, resident_mib, us_per_request
 from benchmarks.gateway_peers import litellm, tensorzero
 from benchmarks.gateway_upstreams import command
 from benchmarks.records import publish, record
 
 GOALS = {False: 250, True: 500}
+ROUNDS = 5
+ADDED_MS = {"median": 0.4, "99th percentile": 1.0}
 
 
 def build(home: Path, upstream: str) -> None:
@@ -53,7 +58,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
     """Every figure that can be had here."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        _, upstream = stack.enter_context(process(*command("echo")))
+        echo, upstream = stack.enter_context(process(*command("echo")))
         build(folder, upstream)
         serve = ("-m", "bailiwick", "--home", name, "--json", "serve", "--port", "0")
         plain = Target(*stack.enter_context(process(*serve)), "plain")
@@ -72,7 +77,37 @@ def run(quick: bool) -> list[dict[str, Any]]:
                 name: replace(target, whole=max(64, target.whole // 10), streams=max(64, target.streams // 10))
                 for name, target in there.items()
             }
-        return [*_figures(there), *_memory(there)]
+        alone = Target(echo, upstream, "echo")
+        return [*_figures({"the upstream alone": alone} | there), *_added(alone, there), *_memory(there)]
+
+
+def _added(alone: Target, targets: dict[str, Target]) -> Iterator[dict[str, Any]]:
+    """Milliseconds that a gateway adds to a request, and requests per second; all in turn, so that noise is shared."""
+    taken: dict[str, list[float]] = {name: [] for name in ("", *targets)}
+    for _ in range(ROUNDS):
+        for name, target in {"": alone, **targets}.items():
+            print(f"  latency: {name or 'the upstream alone'}", file=sys.stderr)
+            taken[name] += asyncio.run(latencies_ms(target, max(100, target.whole // ROUNDS)))
+    for name in targets:
+        ours = name.startswith("Bailiwick")
+        for what, goal in ADDED_MS.items():
+            share = 0.5 if what == "median" else 0.99
+            added = _quantile(taken[name], share) - _quantile(taken[""], share)
+            yield record(
+                f"added to a request at rest, {what}: {name}",
+                round(added, 3),
+                "ms",
+                better="lower",
+                goal=goal if ours else None,
+                peer="the upstream alone",
+                peer_value=round(_quantile(taken[""], share), 3),
+            )
+        rate = 1e3 / statistics.fmean(taken[name])
+        yield record(f"one client that waits for each answer: {name}", round(rate), "requests/s", better="higher")
+
+
+def _quantile(values: list[float], share: float) -> float:
+    return sorted(values)[int(share * len(values))]
 
 
 def _figures(targets: dict[str, Target]) -> Iterator[dict[str, Any]]:
@@ -85,7 +120,7 @@ def _figures(targets: dict[str, Target]) -> Iterator[dict[str, Any]]:
                 measured[name] = us_per_request(target, connections, stream=stream)
             for name, value in measured.items():
                 ours = name.startswith("Bailiwick")
-                other = next((each for each in measured if not each.startswith("Bailiwick")), None)
+                other = next((each for each in measured if not each.startswith(("Bailiwick", "the "))), None)
                 yield record(
                     f"CPU per {what}, {connections} connections: {name}",
                     value,

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.figures import DOCS, committed, print_or_write
 
 PAGE = DOCS / "gateway.md"
-RESULTS_SHOWN = ("gateway", "gateway-peers", "replicas", "soak", "soak-requests")
+RESULTS_SHOWN = ("gateway",)
 """Files in `benchmarks/results`; each is a table of its own."""
 
 

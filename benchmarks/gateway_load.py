@@ -123,6 +123,22 @@ async def load(target: Target, connections: int, requests: int, *, stream: bool 
     await asyncio.gather(*(one(requests // connections) for _ in range(connections)))
 
 
+async def latencies_ms(target: Target, requests: int) -> list[float]:
+    """What each of some requests took, one after the other on one connection, ascending; the first tenth warms up."""
+    message = request_bytes(target, {"model": target.model, "messages": [{"role": "user", "content": QUERY}]})
+    host, _, port = target.url.removeprefix("http://").rstrip("/").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    found = []
+    for number in range(requests + requests // 10):
+        began = time.perf_counter()
+        writer.write(message)
+        await read_answer(reader, stream=False)
+        if number >= requests // 10:
+            found.append((time.perf_counter() - began) * 1e3)
+    writer.close()
+    return sorted(found)
+
+
 def request_bytes(target: Target, asked: dict[str, Any]) -> bytes:
     """A request as it goes over the wire."""
     body = json.dumps(asked).encode()
